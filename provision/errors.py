@@ -1,0 +1,108 @@
+"""Every way in which the toolkit can refuse or fail, each with one sentence, a remedy and an exit code.
+
+The tree::
+
+    ProvisionError                 1   the work itself failed (the engine reported an error)
+    ├── Usage                      2   the command line cannot be understood (argparse uses the same code)
+    ├── InvalidInput               3   a setting, a file or an argument is wrong
+    ├── SignInFailed               4   no token: expired sign-in, wrong secret, no such tenant, wrong tenant
+    ├── NotPermitted               5   signed in, but the role or permission is not enough
+    ├── ConsentPending             6   everything is done except admin consent
+    ├── Unreachable                7   the other side does not answer, or its TLS certificate is not trusted
+    ├── StateUnavailable           8   state locked, wrong passphrase, half-finished earlier run
+    ├── EngineUnavailable          9   no Pulumi engine or plugin can be had
+    ├── PolicyRefuses             10   a policy of the tenant forbids what was asked
+    ├── WouldOverwrite            11   refusing to replace something that is already there
+    └── Interrupted               12   stopped by a signal; running again continues
+
+Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ProvisionError(Exception):
+    """Base of every failure that is foreseen: one sentence (what, where) and a remedy (what to do).
+
+    Args:
+        message: what happened and where, one sentence, no secret in it.
+        remedy: what the reader does next: a command, a portal step or a link. May be empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class Usage(ProvisionError):
+    """The command line cannot be understood."""
+
+    exit_code = 2
+
+
+class InvalidInput(ProvisionError):
+    """A setting, a file or an argument is wrong; nothing was sent."""
+
+    exit_code = 3
+
+
+class SignInFailed(ProvisionError):
+    """No token could be had, or it is for another tenant than the one intended."""
+
+    exit_code = 4
+
+
+class NotPermitted(ProvisionError):
+    """The caller is signed in, but lacks the role or permission."""
+
+    exit_code = 5
+
+
+class ConsentPending(ProvisionError):
+    """All is done except admin consent, which somebody else must give."""
+
+    exit_code = 6
+
+
+class Unreachable(ProvisionError):
+    """The other side does not answer, or its TLS certificate is not trusted."""
+
+    exit_code = 7
+
+
+class StateUnavailable(ProvisionError):
+    """The Pulumi state is locked, cannot be decrypted, or holds a half-finished run that could not be mended."""
+
+    exit_code = 8
+
+
+class EngineUnavailable(ProvisionError):
+    """No Pulumi engine, language host or azuread plugin can be had on this machine."""
+
+    exit_code = 9
+
+
+class PolicyRefuses(ProvisionError):
+    """A policy of the tenant forbids what was asked."""
+
+    exit_code = 10
+
+
+class WouldOverwrite(ProvisionError):
+    """Something is already there and would be lost."""
+
+    exit_code = 11
+
+
+class Interrupted(ProvisionError):
+    """Stopped by a signal; running again continues."""
+
+    exit_code = 12

@@ -1,0 +1,301 @@
+"""The only state of the local tenants: documents in one SQLite file.
+
+Owns: storage, identity of objects, soft deletion, the clock and replication visibility.
+Does not own: HTTP, wire errors, permissions, which properties exist (``graph.schema`` has them).
+
+A document is a JSON object with the property names of Microsoft Graph. Names that start with ``_`` are private to the
+local tenant (a secret's hash, the time of creation) and must never leave it: ``public()`` strips them.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tenant (id TEXT PRIMARY KEY, domain TEXT UNIQUE NOT NULL, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS object (
+  tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, doc TEXT NOT NULL,
+  created REAL NOT NULL, deleted REAL, seq INTEGER PRIMARY KEY AUTOINCREMENT, UNIQUE (tenant, kind, id));
+CREATE TABLE IF NOT EXISTS object_key (
+  tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL COLLATE NOCASE, id TEXT NOT NULL,
+  PRIMARY KEY (tenant, kind, name, value, id));
+CREATE INDEX IF NOT EXISTS object_key_id ON object_key (tenant, kind, id);
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS request (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, tenant TEXT, method TEXT NOT NULL, host TEXT NOT NULL,
+  path TEXT NOT NULL, status INTEGER NOT NULL, ms REAL NOT NULL, client TEXT NOT NULL, code TEXT, fault TEXT);
+"""
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "application": ("appId", "displayName", "uniqueName"),
+    "servicePrincipal": ("appId", "displayName"),
+    "user": ("userPrincipalName", "mail"),
+    "group": ("displayName",),
+    "oauth2PermissionGrant": ("clientId", "resourceId", "principalId"),
+    "appRoleAssignment": ("principalId", "resourceId"),
+    "directoryRole": ("roleTemplateId",),
+    "roleMembership": ("roleId", "memberId"),
+    "federatedIdentityCredential": ("_applicationId",),
+    "message": ("_userId",),
+    "refreshToken": ("_hash",),
+    "authorizationCode": ("_hash",),
+    "deviceCode": ("_hash", "userCode"),
+    "session": ("_hash",),
+}
+"""Which properties of a kind can be looked up without reading every document; a new lookup is one entry."""
+
+
+def public(document: Document) -> Document:
+    """A copy of the document without the private names, at every depth."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if not k.startswith("_")}
+        if isinstance(value, list):
+            return [strip(v) for v in value]
+        return value
+
+    stripped: Document = strip(document)
+    return stripped
+
+
+class Clock:
+    """The local tenant's time: the machine's, moved by ``skew`` seconds (a fault that clients must survive)."""
+
+    def __init__(self, skew: float = 0.0) -> None:
+        self.skew = skew
+
+    def now(self) -> float:
+        """Seconds since 1970, UTC."""
+        return time.time() + self.skew
+
+    def iso(self, at: float | None = None) -> str:
+        """A time as Microsoft Graph writes it, for example ``2026-11-23T13:00:00Z``."""
+        return datetime.fromtimestamp(self.now() if at is None else at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Directory:
+    """All state of the local tenants.
+
+    Args:
+        path: the SQLite file; it and its tenants outlive the process.
+        clock: the tenant's time.
+
+    ``replication_delay`` is how many seconds a new object stays invisible to ``get``, ``find`` and ``all`` (0: none);
+    writers that must see it pass ``fresh=True``.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self.path = path
+        self.clock = clock or Clock()
+        self.replication_delay = 0.0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(_SCHEMA)
+        self._depth = 0
+
+    def close(self) -> None:
+        """Closes the file; the tenants stay in it."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside become visible together or not at all; may be nested."""
+        if self._depth == 0:
+            self._db.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self._db.execute("ROLLBACK")
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self._db.execute("COMMIT")
+
+    # Tenants
+
+    def add_tenant(self, tenant: str, domain: str, document: Document) -> None:
+        """Stores a tenant (its id is a GUID in lower case, its domain the initial onmicrosoft.com one)."""
+        self._db.execute("INSERT INTO tenant VALUES (?, ?, ?)", (tenant, domain.lower(), json.dumps(document)))
+
+    def tenant(self, name: str) -> Document | None:
+        """A tenant's document by its id or one of its domains, with ``id`` and ``domain``; None when there is none."""
+        row = self._db.execute(
+            "SELECT id, domain, doc FROM tenant WHERE id = ? OR domain = ?", (name.lower(), name.lower())
+        ).fetchone()
+        if row is None:
+            return None
+        document: Document = {"id": row[0], "domain": row[1], **json.loads(row[2])}
+        return document
+
+    def tenants(self) -> list[str]:
+        """The ids of all tenants, oldest first."""
+        return [row[0] for row in self._db.execute("SELECT id FROM tenant ORDER BY rowid")]
+
+    def remove_tenant(self, tenant: str) -> None:
+        """Removes a tenant and everything in it."""
+        with self.transaction():
+            for table in ("object", "object_key"):
+                self._db.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608 - fixed names
+            self._db.execute("DELETE FROM tenant WHERE id = ?", (tenant,))
+
+    # Objects
+
+    def insert(self, tenant: str, kind: str, document: Document, *, visible_at_once: bool = False) -> Document:
+        """Stores a new object and returns it; ``id`` is made when absent."""
+        stored = copy.deepcopy(document)
+        stored.setdefault("id", str(uuid.uuid4()))
+        created = 0.0 if visible_at_once else time.time()
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO object (tenant, kind, id, doc, created) VALUES (?, ?, ?, ?, ?)",
+                (tenant, kind, stored["id"], json.dumps(stored), created),
+            )
+            self._index(tenant, kind, stored)
+        return stored
+
+    def replace(self, tenant: str, kind: str, document: Document) -> Document:
+        """Stores a changed object under its ``id``; raises KeyError when there is none."""
+        with self.transaction():
+            cursor = self._db.execute(
+                "UPDATE object SET doc = ? WHERE tenant = ? AND kind = ? AND id = ?",
+                (json.dumps(document), tenant, kind, document["id"]),
+            )
+            if cursor.rowcount != 1:
+                raise KeyError(document["id"])
+            self._db.execute(
+                "DELETE FROM object_key WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, document["id"])
+            )
+            self._index(tenant, kind, document)
+        return copy.deepcopy(document)
+
+    def _index(self, tenant: str, kind: str, document: Document) -> None:
+        for name in KEYS.get(kind, ()):
+            if document.get(name) is not None:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO object_key VALUES (?, ?, ?, ?, ?)",
+                    (tenant, kind, name, str(document[name]), document["id"]),
+                )
+
+    def _visible_before(self, fresh: bool) -> float:
+        return time.time() - (0.0 if fresh else self.replication_delay)
+
+    def get(
+        self, tenant: str, kind: str, identity: str, *, fresh: bool = False, deleted: bool = False
+    ) -> Document | None:
+        """The object with this id; None when absent, not yet replicated, or (unless asked for) deleted."""
+        row = self._db.execute(
+            "SELECT doc FROM object WHERE tenant = ? AND kind = ? AND id = ? AND created <= ?"
+            " AND (deleted IS NULL) != ?",
+            (tenant, kind, identity.lower(), self._visible_before(fresh), deleted),
+        ).fetchone()
+        if row is None and identity != identity.lower():
+            row = self._db.execute(
+                "SELECT doc FROM object WHERE tenant = ? AND kind = ? AND id = ? AND created <= ?"
+                " AND (deleted IS NULL) != ?",
+                (tenant, kind, identity, self._visible_before(fresh), deleted),
+            ).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def find(self, tenant: str, kind: str, *, fresh: bool = False, **equals: str) -> list[Document]:
+        """The live objects whose indexed properties (``KEYS``) equal the given values, letter case ignored."""
+        wheres, values = [], []
+        for name, value in equals.items():
+            if name not in KEYS.get(kind, ()):
+                raise KeyError(f"{kind}.{name} is not indexed; add it to KEYS")
+            wheres.append(
+                "o.id IN (SELECT id FROM object_key k"
+                " WHERE k.tenant = o.tenant AND k.kind = o.kind AND k.name = ? AND k.value = ?)"
+            )
+            values += [name, value]
+        rows = self._db.execute(
+            "SELECT doc FROM object o WHERE o.tenant = ? AND o.kind = ? AND o.deleted IS NULL AND o.created <= ?"  # noqa: S608
+            + "".join(f" AND {where}" for where in wheres)
+            + " ORDER BY o.seq",
+            (tenant, kind, self._visible_before(fresh), *values),
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def all(self, tenant: str, kind: str, *, fresh: bool = False, deleted: bool = False) -> list[Document]:
+        """All live (or all soft-deleted) objects of a kind, oldest first."""
+        rows = self._db.execute(
+            "SELECT doc FROM object WHERE tenant = ? AND kind = ? AND (deleted IS NULL) != ? AND created <= ?"
+            " ORDER BY seq",
+            (tenant, kind, deleted, self._visible_before(fresh)),
+        )
+        return [json.loads(row[0]) for row in rows]
+
+    def soft_delete(self, tenant: str, kind: str, identity: str) -> bool:
+        """Moves an object to the deleted items; False when there was none."""
+        cursor = self._db.execute(
+            "UPDATE object SET deleted = ? WHERE tenant = ? AND kind = ? AND id = ? AND deleted IS NULL",
+            (time.time(), tenant, kind, identity),
+        )
+        return cursor.rowcount == 1
+
+    def restore(self, tenant: str, kind: str, identity: str) -> bool:
+        """Brings an object back from the deleted items; False when it is not there."""
+        cursor = self._db.execute(
+            "UPDATE object SET deleted = NULL WHERE tenant = ? AND kind = ? AND id = ? AND deleted IS NOT NULL",
+            (tenant, kind, identity),
+        )
+        return cursor.rowcount == 1
+
+    def remove(self, tenant: str, kind: str, identity: str) -> bool:
+        """Removes an object for good, deleted or not; False when there was none."""
+        with self.transaction():
+            cursor = self._db.execute(
+                "DELETE FROM object WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, identity)
+            )
+            self._db.execute(
+                "DELETE FROM object_key WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, identity)
+            )
+        return cursor.rowcount == 1
+
+    # Settings of the server (weather, skew, issuer keys); JSON values
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """A stored setting, or the default."""
+        row = self._db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Stores a setting (any JSON value)."""
+        self._db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
+
+    # The request log
+
+    def record_request(self, row: Document) -> None:
+        """Adds one line to the request log: at, tenant, method, host, path, status, ms, client, code, fault."""
+        names = ("at", "tenant", "method", "host", "path", "status", "ms", "client", "code", "fault")
+        self._db.execute(
+            "INSERT INTO request (at, tenant, method, host, path, status, ms, client, code, fault)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            tuple(row.get(name) for name in names),
+        )
+
+    def requests(self, since: int = 0) -> list[Document]:
+        """The request log after line ``since``; each row carries its line number as ``n``."""
+        cursor = self._db.execute("SELECT * FROM request WHERE n > ? ORDER BY n", (since,))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def clear_requests(self) -> None:
+        """Empties the request log."""
+        self._db.execute("DELETE FROM request")
