@@ -1,0 +1,49 @@
+# Two commands: `make demo` shows the whole way on this machine, `make test` proves it. Each works alone, first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test sweep bench lint lock browser clients clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'provision needs Python 3.11 or newer: install it, or name it with `make PYTHON=/path/to/python3.11`.'; exit 3; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo 'Python cannot make a virtual environment: on Debian or Ubuntu, `apt-get install python3-venv`.'; exit 3; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@$(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:  ## the locked dependencies anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --extra dev --extra sandbox pyproject.toml -o requirements.lock
+
+demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up` against it, and a mail delivered
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.ready browser clients  ## all tests
+	@$(BIN)/python -m pytest
+
+sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run
+	@$(BIN)/python bench/sweep.py
+
+bench: $(VENV)/.ready  ## comparisons, one line each: NAME ratio X goal Y
+	@$(BIN)/python bench/bench.py
+
+lint: $(VENV)/.ready  ## ruff and mypy
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+browser:  ## the browser and its driver that the tests use (Debian packages)
+	@sh scripts/install-browser
+
+clients: $(VENV)/.ready  ## the Azure CLI that the tests use, in an environment of its own
+	@sh scripts/install-clients $(BIN)/uv
+
+clean:  ## remove what was made here; the engine's cache stays
+	rm -rf $(VENV) build *.egg-info

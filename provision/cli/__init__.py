@@ -1,0 +1,54 @@
+"""The command line: flags in, one library call, a report, an exit code. Only this room prints and exits.
+
+Each module of this room adds its commands with ``add_commands(subparsers)``; a command sets ``handler`` to a function
+``(argparse.Namespace) -> int`` (the exit code). Heavy imports (Pulumi, msgraph-sdk, the server) stay inside handlers,
+so that ``provision --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from provision.cli import sandbox
+from provision.errors import Interrupted, ProvisionError
+
+_COMMANDS = (sandbox,)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; ``docs/`` and shell completion are made from it."""
+    parser = argparse.ArgumentParser(
+        prog="provision",
+        description="Gets business mail out of Microsoft 365 without a click in a portal.",
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in _COMMANDS:
+        module.add_commands(subparsers)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments without the program's name.
+
+    Returns:
+        The exit code: 0, or one of ``provision.errors``.
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        code: int = arguments.handler(arguments)
+    except ProvisionError as error:
+        print(f"provision: {error.message}", file=sys.stderr)
+        if error.remedy:
+            print(f"  {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("provision: stopped; running the same command again continues.", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        return 0
+    return code
