@@ -1,4 +1,4 @@
-"""The arrows of docs/architecture.md: which room may import which. A new arrow is a decision, made here, in the open."""
+"""The arrows of docs/architecture.md: which room may import which. A new arrow is a decision, made in the open."""
 
 from __future__ import annotations
 
