@@ -1,0 +1,199 @@
+"""The weather of the local tenant: which requests are delayed, refused, dropped or parked, and the global conditions.
+
+Owns: the rules as data, their counters, what is parked. Does not own: the wire (``weather_middleware`` acts on it).
+Rules and conditions live in the store's settings, so they outlive the process; counters and parked requests do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from provision.sandbox.directory import Directory
+
+ACTIONS: dict[str, str] = {
+    "status": "answer with this HTTP status instead (429 and 503 carry Retry-After)",
+    "delay": "wait before the request is handled",
+    "drop_before": "close the connection; nothing has happened",
+    "drop_after": "do the work, then close the connection without an answer",
+    "hold_before": "park the request until released; nothing has happened yet",
+    "hold_after": "do the work, then park the answer until released",
+}
+"""What a rule can do; the control API refuses any other name."""
+
+_MATCH_KEYS = ("method", "path", "host", "client")
+_RULE_KEYS = (
+    "name", "match", "action", "status", "retry_after", "seconds", "probability", "seed", "after_n", "count",
+)  # fmt: skip
+_CONDITIONS: dict[str, float] = {"replication_delay": 0.0, "clock_skew": 0.0, "token_lifetime": 3599.0}
+_SETTING_RULES = "weather.rules"
+_SETTING_CONDITIONS = "weather.conditions"
+
+
+class BadRule(ValueError):
+    """A rule or condition that the local tenant does not understand; the message names what is allowed."""
+
+
+@dataclass
+class Rule:
+    """One fault.
+
+    ``match`` narrows by ``method``, ``path`` and ``client`` and ``host`` (the last three are regular expressions,
+    searched, letter case ignored). ``after_n`` matching requests pass first, then ``count`` are hit (None: all), each
+    with ``probability`` drawn from a generator seeded with ``seed``.
+    """
+
+    name: str
+    action: str
+    match: dict[str, str] = field(default_factory=dict)
+    status: int = 503
+    retry_after: int | None = None
+    seconds: float = 0.0
+    probability: float = 1.0
+    seed: int = 0
+    after_n: int = 0
+    count: int | None = None
+    seen: int = field(default=0, compare=False)
+    hits: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)  # noqa: S311 - reproducible weather, not a secret
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Rule:
+        """A rule from its JSON form; raises BadRule naming the bad key and the valid ones."""
+        for key in data:
+            if key not in _RULE_KEYS:
+                raise BadRule(f"a fault has no {key!r}; it has: {', '.join(_RULE_KEYS)}")
+        for key in data.get("match", {}):
+            if key not in _MATCH_KEYS:
+                raise BadRule(f"a fault cannot match {key!r}; it can match: {', '.join(_MATCH_KEYS)}")
+        if data.get("action") not in ACTIONS:
+            raise BadRule(f"unknown action {data.get('action')!r}; actions: {', '.join(ACTIONS)}")
+        for key, pattern in data.get("match", {}).items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise BadRule(f"match {key} is not a regular expression: {error}") from None
+        return cls(**{"name": data.get("name") or data["action"], **data})
+
+    def describe(self) -> dict[str, Any]:
+        """The JSON form, with the counters."""
+        return {key: getattr(self, key) for key in _RULE_KEYS} | {"seen": self.seen, "hits": self.hits}
+
+    def applies(self, *, method: str, path: str, host: str, client: str) -> bool:
+        """Counts the request when it matches and says whether this rule hits it."""
+        values = {"method": method, "path": path, "host": host, "client": client}
+        for key, pattern in self.match.items():
+            if key == "method":
+                if values[key].upper() != pattern.upper():
+                    return False
+            elif not re.search(pattern, values[key], re.IGNORECASE):
+                return False
+        self.seen += 1
+        if self.seen <= self.after_n or (self.count is not None and self.hits >= self.count):
+            return False
+        if self.probability < 1 and self._random.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+
+@dataclass
+class Held:
+    """A parked request: the client waits (or was killed meanwhile) until somebody releases it."""
+
+    id: int
+    rule: str
+    phase: str
+    method: str
+    path: str
+    since: float
+    released: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def describe(self) -> dict[str, Any]:
+        """The JSON form for ``status``."""
+        return {k: getattr(self, k) for k in ("id", "rule", "phase", "method", "path", "since")}
+
+
+class Weather:
+    """The current faults and conditions of one server.
+
+    Args:
+        directory: the store; ``replication_delay`` and the clock's skew are applied to it.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self.rules = [Rule.parse(data) for data in directory.setting(_SETTING_RULES, [])]
+        self.conditions: dict[str, float] = {**_CONDITIONS, **directory.setting(_SETTING_CONDITIONS, {})}
+        self.held: dict[int, Held] = {}
+        self._next_held = 1
+        self._apply()
+
+    def _apply(self) -> None:
+        self._directory.replication_delay = self.conditions["replication_delay"]
+        self._directory.clock.skew = self.conditions["clock_skew"]
+
+    @property
+    def token_lifetime(self) -> int:
+        """Seconds an access token lives."""
+        return int(self.conditions["token_lifetime"])
+
+    def set_rules(self, rules: list[dict[str, Any]]) -> None:
+        """Replaces all rules (counters start again); raises BadRule and changes nothing when one is wrong."""
+        parsed = [Rule.parse(data) for data in rules]
+        self._directory.set_setting(_SETTING_RULES, rules)
+        self.rules = parsed
+
+    def set_conditions(self, conditions: dict[str, float]) -> None:
+        """Changes the named conditions, each in seconds; raises BadRule for an unknown name or a bad value."""
+        for name, value in conditions.items():
+            if name not in _CONDITIONS:
+                raise BadRule(f"unknown condition {name!r}; conditions: {', '.join(_CONDITIONS)}")
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise BadRule(f"{name} is a number of seconds, not {value!r}")
+        self.conditions.update({name: float(value) for name, value in conditions.items()})
+        self._directory.set_setting(_SETTING_CONDITIONS, self.conditions)
+        self._apply()
+
+    def clear(self) -> None:
+        """Fair weather: no rules, default conditions, everything parked released."""
+        self.set_rules([])
+        self.conditions = dict(_CONDITIONS)
+        self._directory.set_setting(_SETTING_CONDITIONS, {})
+        self._apply()
+        self.release()
+
+    def hit(self, *, method: str, path: str, host: str, client: str) -> Rule | None:
+        """The first rule that hits this request, counted; None in fair weather."""
+        return next((r for r in self.rules if r.applies(method=method, path=path, host=host, client=client)), None)
+
+    async def park(self, rule: Rule, *, phase: str, method: str, path: str) -> None:
+        """Waits until the request is released."""
+        held = Held(self._next_held, rule.name, phase, method, path, time.time())
+        self._next_held += 1
+        self.held[held.id] = held
+        try:
+            await held.released.wait()
+        finally:
+            self.held.pop(held.id, None)
+
+    def release(self, held_id: int | None = None) -> int:
+        """Lets parked requests go on (one, or all) and says how many."""
+        chosen = [h for h in self.held.values() if held_id in {None, h.id}]
+        for held in chosen:
+            held.released.set()
+        return len(chosen)
+
+    def describe(self) -> dict[str, Any]:
+        """The JSON form: rules with counters, conditions, parked requests."""
+        return {
+            "rules": [rule.describe() for rule in self.rules],
+            "conditions": self.conditions,
+            "held": [held.describe() for held in self.held.values()],
+        }
