@@ -78,15 +78,23 @@ def outputs_table(outputs: Mapping[str, Any]) -> str:
     return table(("Parameter", "Value"), [(TITLES.get(name, name), _shown(outputs[name])) for name in ordered])
 
 
-def outputs_json(outputs: Mapping[str, Any]) -> str:
-    """The outputs as one JSON object, names as Pulumi has them."""
-    return json.dumps(dict(outputs), indent=2, sort_keys=True)
+def outputs_json(outputs: Mapping[str, Any], secret_names: Sequence[str], *, show_secrets: bool) -> str:
+    """The outputs as one JSON object; a secret not asked for is ``"[secret]"``, as in Pulumi."""
+    shown = {
+        name: "[secret]" if name in secret_names and value and not show_secrets else value
+        for name, value in outputs.items()
+    }
+    return json.dumps(shown, indent=2, sort_keys=True)
 
 
-def outputs_env(outputs: Mapping[str, Any]) -> str:
-    """The outputs as ``NAME=value`` lines that a POSIX shell reads."""
-    return "\n".join(
-        f"{variable}={shlex.quote(_shown(outputs[name]))}"
-        for name, variable in ENVIRONMENT_NAMES.items()
-        if outputs.get(name) is not None
-    )
+def outputs_env(outputs: Mapping[str, Any], secret_names: Sequence[str], *, show_secrets: bool) -> str:
+    """The outputs as ``NAME=value`` lines that a POSIX shell reads; a secret not asked for is left out, and said so."""
+    lines = []
+    for name, variable in ENVIRONMENT_NAMES.items():
+        if outputs.get(name) is None:
+            continue
+        if name in secret_names and not show_secrets:
+            lines.append(f"# {variable} is left out; --show-secrets shows it")
+        else:
+            lines.append(f"{variable}={shlex.quote(_shown(outputs[name]))}")
+    return "\n".join(lines)
