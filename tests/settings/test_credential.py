@@ -1,0 +1,120 @@
+"""One setting, read the same way everywhere; secrets never show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provision.errors import InvalidInput
+from provision.settings import credential
+from provision.settings.credential import NAMES
+from provision.settings.endpoints import of_cloud
+from provision.settings.plugin import plugin_configuration
+
+APP = {"ARM_TENANT_ID": "contoso.com", "ARM_CLIENT_ID": "11111111-1111-1111-1111-111111111111"}
+SECRET = {**APP, "ARM_CLIENT_SECRET": "s3cr3t-value"}
+GITHUB = {
+    "ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example/?x=1",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "bearer-value",
+}
+DEVOPS = {
+    "SYSTEM_OIDCREQUESTURI": "https://dev.example/oidc",
+    "SYSTEM_ACCESSTOKEN": "job-value",
+    "ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID": "conn",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "method", "source"),
+    [
+        ({}, "azure-cli", None),
+        (APP, "azure-cli", None),
+        (SECRET, "client-secret", None),
+        ({**APP, "AZURE_CLIENT_SECRET": "x"}, "client-secret", None),
+        ({**SECRET, **GITHUB}, "client-secret", None),
+        ({**APP, **GITHUB}, "workload-identity", "github"),
+        ({**APP, **DEVOPS}, "workload-identity", "azure-devops"),
+        ({**APP, "GITLAB_CI": "true", "GITLAB_OIDC_TOKEN": "t"}, "workload-identity", "gitlab"),
+        ({**APP, "AZURE_FEDERATED_TOKEN_FILE": "/run/token"}, "workload-identity", "token-file"),
+        ({**APP, "ARM_USE_MSI": "true"}, "managed-identity", None),
+        ({**SECRET, "PROVISION_CREDENTIAL": "azure-cli"}, "azure-cli", None),
+    ],
+)
+def test_the_documented_order(environ: dict[str, str], method: str, source: str | None) -> None:
+    got = credential.read(environ=environ)
+    assert (got.method, got.token_source) == (method, source)
+    assert got.origin
+
+
+def test_the_argument_wins_over_the_environment() -> None:
+    assert credential.read("device-code", environ=SECRET).method == "device-code"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_method_shows_a_secret(name: str, tmp_path: Path) -> None:
+    certificate = tmp_path / "app.pfx"
+    certificate.write_bytes(b"\x30\x82")
+    environ = {
+        **SECRET,
+        **GITHUB,
+        **DEVOPS,
+        "ARM_CLIENT_CERTIFICATE_PATH": str(certificate),
+        "ARM_CLIENT_CERTIFICATE_PASSWORD": "pfx-value",
+        "ARM_OIDC_TOKEN": "oidc-value",
+    }
+    shown = repr(credential.read(name, environ=environ))
+    assert not [value for value in ("s3cr3t", "pfx-value", "oidc-value", "bearer-value", "job-value") if value in shown]
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "says"),
+    [
+        ("client-secret", APP, "ARM_CLIENT_SECRET"),
+        ("client-secret", {"ARM_CLIENT_SECRET": "x"}, "ARM_CLIENT_ID"),
+        ("certificate", APP, "ARM_CLIENT_CERTIFICATE_PATH"),
+        ("certificate", {**APP, "ARM_CLIENT_CERTIFICATE_PATH": "/none.pfx"}, "cannot be read"),
+        ("workload-identity:github", APP, "id-token: write"),
+        ("workload-identity:gitlab", APP, "id_tokens"),
+        ("workload-identity:azure-devops", APP, "System.AccessToken"),
+        ("workload-identity", APP, "ARM_OIDC_TOKEN"),
+        ("password", {}, "client-secret"),
+        ("azure-cli", {"ARM_TENANT_ID": "common"}, "shared"),
+        ("azure-cli", {"ARM_TENANT_ID": "a b"}, "GUID"),
+    ],
+)
+def test_what_is_missing_is_named(name: str, environ: dict[str, str], says: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        credential.read(name, environ=environ)
+    assert says in str(refused.value)
+
+
+def test_a_pem_certificate_is_refused_because_the_plugin_cannot_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "app.pem"
+    file.write_text("-----BEGIN PRIVATE KEY-----\n")
+    with pytest.raises(InvalidInput, match="openssl pkcs12"):
+        credential.read("certificate", environ={**APP, "ARM_CLIENT_CERTIFICATE_PATH": str(file)})
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from-file\n")
+    got = credential.read(environ={**APP, "ARM_CLIENT_SECRET_FILE_PATH": str(file)})
+    assert got.client_secret == "from-file"
+
+
+def test_the_plugin_signs_in_by_the_same_method_and_no_other() -> None:
+    """The plugin prefers a certificate or secret it finds; leftovers must not win over the chosen method."""
+    told = plugin_configuration(credential.read("azure-cli", environ=SECRET), of_cloud("public"))
+    assert told["ARM_USE_CLI"] == "true"
+    assert told["ARM_CLIENT_SECRET"] == ""
+    assert told["ARM_CLIENT_ID"] == ""
+    told = plugin_configuration(credential.read(environ=SECRET))
+    assert (told["ARM_USE_CLI"], told["ARM_CLIENT_SECRET"], told["ARM_TENANT_ID"]) == (
+        "false",
+        "s3cr3t-value",
+        "contoso.com",
+    )
+    told = plugin_configuration(credential.read(environ={**APP, **DEVOPS}))
+    assert (told["ARM_USE_OIDC"], told["ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID"]) == ("true", "conn")
+    assert plugin_configuration(credential.read("device-code", environ={}))["ARM_USE_CLI"] == "true"
