@@ -1,0 +1,254 @@
+"""The complete documents of new directory objects, with Microsoft Graph's defaults.
+
+Owns: which properties a fresh object has and their default values, as a read straight after the create shows them
+("Create application", "Create serviceprincipal", "Create User" of the Microsoft Graph reference).
+Does not own: whether a value is allowed (the resource modules), or storing it.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from provision.sandbox.directory import Document
+
+_INFO: dict[str, Any] = {
+    "logoUrl": None,
+    "marketingUrl": None,
+    "privacyStatementUrl": None,
+    "supportUrl": None,
+    "termsOfServiceUrl": None,
+}
+_VERIFIED_PUBLISHER: dict[str, Any] = {"displayName": None, "verifiedPublisherId": None, "addedDateTime": None}
+
+APPLICATION: Document = {
+    "deletedDateTime": None,
+    "appId": None,
+    "applicationTemplateId": None,
+    "disabledByMicrosoftStatus": None,
+    "createdByAppId": None,
+    "createdDateTime": None,
+    "displayName": None,
+    "description": None,
+    "groupMembershipClaims": None,
+    "identifierUris": [],
+    "isDeviceOnlyAuthSupported": None,
+    "isDisabled": None,
+    "isFallbackPublicClient": None,
+    "nativeAuthenticationApisEnabled": None,
+    "notes": None,
+    "publisherDomain": None,
+    "serviceManagementReference": None,
+    "signInAudience": "AzureADandPersonalMicrosoftAccount",
+    "tags": [],
+    "tokenEncryptionKeyId": None,
+    "uniqueName": None,
+    "samlMetadataUrl": None,
+    "defaultRedirectUri": None,
+    "certification": None,
+    "optionalClaims": None,
+    "servicePrincipalLockConfiguration": None,
+    "requestSignatureVerification": None,
+    "authenticationBehaviors": None,
+    "managerApplications": [],
+    "addIns": [],
+    "api": {
+        "acceptMappedClaims": None,
+        "knownClientApplications": [],
+        "requestedAccessTokenVersion": None,
+        "oauth2PermissionScopes": [],
+        "preAuthorizedApplications": [],
+    },
+    "appRoles": [],
+    "info": _INFO,
+    "keyCredentials": [],
+    "parentalControlSettings": {"countriesBlockedForMinors": [], "legalAgeGroupRule": "Allow"},
+    "passwordCredentials": [],
+    "publicClient": {"redirectUris": []},
+    "requiredResourceAccess": [],
+    "verifiedPublisher": _VERIFIED_PUBLISHER,
+    "web": {
+        "homePageUrl": None,
+        "logoutUrl": None,
+        "redirectUris": [],
+        "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False},
+        "redirectUriSettings": [],
+    },
+    "spa": {"redirectUris": []},
+    "_owners": [],
+    "_oauth2RequirePostResponse": False,
+}
+
+SERVICE_PRINCIPAL: Document = {
+    "deletedDateTime": None,
+    "accountEnabled": True,
+    "alternativeNames": [],
+    "appDescription": None,
+    "appDisplayName": None,
+    "appId": None,
+    "applicationTemplateId": None,
+    "appOwnerOrganizationId": None,
+    "appRoleAssignmentRequired": False,
+    "createdByAppId": None,
+    "createdDateTime": None,
+    "description": None,
+    "disabledByMicrosoftStatus": None,
+    "displayName": None,
+    "homepage": None,
+    "isDisabled": None,
+    "loginUrl": None,
+    "logoutUrl": None,
+    "notes": None,
+    "notificationEmailAddresses": [],
+    "preferredSingleSignOnMode": None,
+    "preferredTokenSigningKeyThumbprint": None,
+    "replyUrls": [],
+    "servicePrincipalNames": [],
+    "servicePrincipalType": "Application",
+    "signInAudience": None,
+    "tags": [],
+    "tokenEncryptionKeyId": None,
+    "samlSingleSignOnSettings": None,
+    "addIns": [],
+    "appRoles": [],
+    "info": _INFO,
+    "keyCredentials": [],
+    "oauth2PermissionScopes": [],
+    "passwordCredentials": [],
+    "resourceSpecificApplicationPermissions": [],
+    "verifiedPublisher": _VERIFIED_PUBLISHER,
+    "_owners": [],
+}
+
+USER: Document = {
+    "deletedDateTime": None,
+    "accountEnabled": True,
+    "ageGroup": None,
+    "assignedLicenses": [],
+    "assignedPlans": [],
+    "businessPhones": [],
+    "city": None,
+    "companyName": None,
+    "consentProvidedForMinor": None,
+    "country": None,
+    "createdDateTime": None,
+    "creationType": None,
+    "department": None,
+    "displayName": None,
+    "employeeId": None,
+    "employeeHireDate": None,
+    "employeeType": None,
+    "externalUserState": None,
+    "faxNumber": None,
+    "givenName": None,
+    "identities": [],
+    "imAddresses": [],
+    "jobTitle": None,
+    "legalAgeGroupClassification": None,
+    "mail": None,
+    "mailNickname": None,
+    "mobilePhone": None,
+    "officeLocation": None,
+    "onPremisesImmutableId": None,
+    "onPremisesSyncEnabled": None,
+    "otherMails": [],
+    "passwordPolicies": None,
+    "passwordProfile": None,
+    "postalCode": None,
+    "preferredDataLocation": None,
+    "preferredLanguage": None,
+    "provisionedPlans": [],
+    "proxyAddresses": [],
+    "refreshTokensValidFromDateTime": None,
+    "securityIdentifier": None,
+    "showInAddressList": None,
+    "signInSessionsValidFromDateTime": None,
+    "state": None,
+    "streetAddress": None,
+    "surname": None,
+    "usageLocation": None,
+    "userPrincipalName": None,
+    "userType": "Member",
+    "_passwordHash": None,
+    "_mfa": "off",
+    "_mailbox": None,
+    "_locked": False,
+}
+
+GROUP: Document = {
+    "deletedDateTime": None,
+    "classification": None,
+    "createdDateTime": None,
+    "creationOptions": [],
+    "description": None,
+    "displayName": None,
+    "expirationDateTime": None,
+    "groupTypes": [],
+    "isAssignableToRole": None,
+    "mail": None,
+    "mailEnabled": False,
+    "mailNickname": None,
+    "membershipRule": None,
+    "membershipRuleProcessingState": None,
+    "onPremisesSyncEnabled": None,
+    "preferredDataLocation": None,
+    "preferredLanguage": None,
+    "proxyAddresses": [],
+    "renewedDateTime": None,
+    "resourceBehaviorOptions": [],
+    "resourceProvisioningOptions": [],
+    "securityEnabled": True,
+    "securityIdentifier": None,
+    "theme": None,
+    "visibility": None,
+    "_owners": [],
+    "_members": [],
+}
+
+
+def complete(defaults: Document, values: Document) -> Document:
+    """The defaults with the given values laid over them; nested objects are merged, lists and scalars replaced.
+
+    A given None replaces a scalar, but an object or a list of the defaults stays: Graph shows ``web`` and ``tags`` even
+    when the create said null.
+    """
+    result = copy.deepcopy(defaults)
+    for name, value in values.items():
+        before = result.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            result[name] = complete(before, value)
+        elif value is None and isinstance(before, dict | list):
+            continue
+        else:
+            result[name] = copy.deepcopy(value)
+    return result
+
+
+def service_principal_of(application: Document, *, owner_tenant: str, values: Document | None = None) -> Document:
+    """The service principal that mirrors an application in a tenant.
+
+    Args:
+        application: the application document; its names, scopes, roles and reply addresses are copied.
+        owner_tenant: the tenant in which the application is registered (``appOwnerOrganizationId``).
+        values: what the caller set on the service principal itself.
+    """
+    web, spa = application["web"], application["spa"]
+    scopes = application["api"]["oauth2PermissionScopes"]
+    mirrored: Document = {
+        "appId": application["appId"],
+        "appDisplayName": application["displayName"],
+        "displayName": application["displayName"],
+        "appDescription": application["description"],
+        "appOwnerOrganizationId": owner_tenant,
+        "homepage": web["homePageUrl"],
+        "logoutUrl": web["logoutUrl"],
+        "replyUrls": [*web["redirectUris"], *spa["redirectUris"], *application["publicClient"]["redirectUris"]],
+        "servicePrincipalNames": [application["appId"], *application["identifierUris"]],
+        "signInAudience": application["signInAudience"],
+        "appRoles": application["appRoles"],
+        "oauth2PermissionScopes": scopes,
+        "info": application["info"],
+        "addIns": application["addIns"],
+        "verifiedPublisher": application["verifiedPublisher"],
+    }
+    return complete(SERVICE_PRINCIPAL, {**mirrored, **(values or {})})

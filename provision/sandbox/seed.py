@@ -1,0 +1,537 @@
+"""What a new local tenant holds: organisation, licences, roles, policies, people, mailboxes and an admin application.
+
+Owns: the first contents of a tenant. Does not own: the ids that Microsoft publishes (``published``) or the shapes of
+objects (``graph.shapes``). Passwords and the admin application's secret are random; only their hashes are stored.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from provision.sandbox import hashing, published
+from provision.sandbox.directory import Directory, Document
+from provision.sandbox.graph import shapes
+
+ADMIN_APP_NAME = "Sandbox automation"
+ADMIN_APP_ROLES = (
+    "Application.ReadWrite.All",
+    "AppRoleAssignment.ReadWrite.All",
+    "AuditLog.Read.All",
+    "DelegatedPermissionGrant.ReadWrite.All",
+    "Directory.Read.All",
+    "Domain.Read.All",
+    "Group.ReadWrite.All",
+    "Mail.Read",
+    "Mail.Send",
+    "Organization.Read.All",
+    "Policy.Read.All",
+    "Policy.ReadWrite.ApplicationConfiguration",
+    "Policy.ReadWrite.Authorization",
+    "Policy.ReadWrite.ConditionalAccess",
+    "Policy.ReadWrite.SecurityDefaults",
+    "RoleManagement.ReadWrite.Directory",
+    "User.ReadWrite.All",
+)
+"""Application permissions of Microsoft Graph that the admin application holds, with consent."""
+
+
+@dataclass(frozen=True)
+class SeededTenant:
+    """A tenant just made, and the only copy of its secrets."""
+
+    tenant_id: str
+    domain: str
+    """The initial domain, ``<name>.onmicrosoft.com``."""
+    custom_domain: str
+    """The verified custom domain, which is the default one."""
+    admin_client_id: str
+    admin_client_secret: str = field(repr=False)
+    users: dict[str, str] = field(repr=False)
+    """User principal name -> password."""
+
+
+@dataclass(frozen=True)
+class _Person:
+    alias: str
+    given: str
+    surname: str
+    roles: tuple[str, ...] = ()
+    mailbox: str | None = None
+    sku: str | None = "O365_BUSINESS_PREMIUM"
+    enabled: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.given} {self.surname}".strip()
+
+
+_PEOPLE = (
+    _Person("admin", "Ines", "Administrator", ("Global Administrator",), "user"),
+    _Person("appadmin", "Arturs", "Kalnins", ("Application Administrator",), "user"),
+    _Person("ada", "Ada", "Ozola", mailbox="user"),
+    _Person("bob", "Bob", "Berzins", mailbox="user", sku="EXCHANGESTANDARD"),
+    _Person("reader", "Rita", "Reader", sku=None),
+    _Person("dispatch", "Dispatch", "", mailbox="shared", sku=None, enabled=False),
+    _Person("boardroom", "Board", "Room", mailbox="room", sku=None, enabled=False),
+)
+_UNITS = {"O365_BUSINESS_PREMIUM": 25, "EXCHANGESTANDARD": 10, "AAD_PREMIUM": 25}
+
+
+def create_tenant(
+    directory: Directory,
+    *,
+    tenant_id: str | None = None,
+    domain: str = "contoso.onmicrosoft.com",
+    base_url: str,
+) -> SeededTenant:
+    """Makes a tenant with its people, licences, roles, policies and the admin application, all visible at once.
+
+    Args:
+        directory: the store.
+        tenant_id: a GUID; made when not given.
+        domain: the initial domain; the custom one is ``<first label>.example``.
+        base_url: the server's address, kept as the admin application's home page.
+
+    Raises:
+        ValueError: the store already has a tenant with this id or domain.
+    """
+    tenant = (tenant_id or str(uuid.uuid4())).lower()
+    if directory.tenant(tenant) or directory.tenant(domain):
+        raise ValueError(f"there is already a tenant {domain} ({tenant})")
+    custom = domain.split(".", 1)[0] + ".example"
+    with directory.transaction():
+        directory.add_tenant(tenant, domain, {"displayName": domain.split(".", 1)[0].title(), "domains": [custom]})
+        _organization(directory, tenant, domain, custom)
+        _policies(directory, tenant)
+        roles = _directory_roles(directory, tenant)
+        users = _people(directory, tenant, domain, custom, roles)
+        _licences(directory, tenant, domain)
+        resources = {
+            app_id: _resource(directory, tenant, app_id)
+            for app_id in (published.GRAPH_APP_ID, published.EXCHANGE_APP_ID)
+        }
+        _first_party_clients(directory, tenant, resources[published.GRAPH_APP_ID])
+        client_id, secret = _admin_application(directory, tenant, custom, base_url, resources)
+    return SeededTenant(tenant, domain, custom, client_id, secret, users)
+
+
+def new_secret() -> str:
+    """A client secret of the length and alphabet that Entra uses (40 characters, ``8Q~`` after the third)."""
+    alphabet = string.ascii_letters + string.digits + "_-~."
+    first, rest = (
+        secrets.choice(string.ascii_letters + string.digits),
+        "".join(secrets.choice(alphabet) for _ in range(34)),
+    )
+    return f"{first}{rest[:2]}8Q~{rest[2:]}"
+
+
+def _new_password() -> str:
+    """A password that meets Entra's complexity rule: three of lower, upper, digit, symbol, at least 8 characters."""
+    return "Aa1-" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(14))
+
+
+def _insert(directory: Directory, tenant: str, kind: str, document: Document) -> Document:
+    return directory.insert(tenant, kind, document, visible_at_once=True)
+
+
+def _organization(directory: Directory, tenant: str, domain: str, custom: str) -> None:
+    now = directory.clock.iso()
+    services = ["Email", "OfficeCommunicationsOnline"]
+    rows = ((domain, True, False), (custom, False, True))
+    for name, initial, default in rows:
+        _insert(
+            directory,
+            tenant,
+            "domain",
+            {
+                "id": name,
+                "authenticationType": "Managed",
+                "availabilityStatus": None,
+                "isAdminManaged": True,
+                "isDefault": default,
+                "isInitial": initial,
+                "isRoot": True,
+                "isVerified": True,
+                "manufacturer": None,
+                "model": None,
+                "passwordNotificationWindowInDays": 14,
+                "passwordValidityPeriodInDays": 2147483647,
+                "state": None,
+                "supportedServices": services,
+            },
+        )
+    _insert(
+        directory,
+        tenant,
+        "organization",
+        {
+            "id": tenant,
+            "deletedDateTime": None,
+            "displayName": domain.split(".", 1)[0].title(),
+            "businessPhones": [],
+            "city": "Riga",
+            "country": None,
+            "countryLetterCode": "LV",
+            "createdDateTime": now,
+            "defaultUsageLocation": None,
+            "marketingNotificationEmails": [],
+            "onPremisesLastSyncDateTime": None,
+            "onPremisesSyncEnabled": None,
+            "partnerTenantType": None,
+            "postalCode": None,
+            "preferredLanguage": "en",
+            "privacyProfile": None,
+            "provisionedPlans": [],
+            "assignedPlans": [
+                {
+                    "assignedDateTime": now,
+                    "capabilityStatus": "Enabled",
+                    "service": "exchange",
+                    "servicePlanId": published.EXCHANGE_PLAN[0],
+                }
+            ],
+            "securityComplianceNotificationMails": [],
+            "securityComplianceNotificationPhones": [],
+            "state": None,
+            "street": None,
+            "technicalNotificationMails": [f"admin@{domain}"],
+            "tenantType": "AAD",
+            "verifiedDomains": [
+                {
+                    "capabilities": ", ".join(services),
+                    "isDefault": default,
+                    "isInitial": initial,
+                    "name": name,
+                    "type": "Managed",
+                }
+                for name, initial, default in rows
+            ],
+        },
+    )
+
+
+def _policies(directory: Directory, tenant: str) -> None:
+    _insert(
+        directory,
+        tenant,
+        "identitySecurityDefaultsEnforcementPolicy",
+        {
+            "id": "00000000-0000-0000-0000-000000000005",
+            "displayName": "Security Defaults",
+            "description": "Security defaults is a set of basic identity security mechanisms recommended by Microsoft.",
+            "isEnabled": False,
+        },
+    )
+    restrictions: Document = {"passwordCredentials": [], "keyCredentials": []}
+    _insert(
+        directory,
+        tenant,
+        "defaultAppManagementPolicy",
+        {
+            "id": "00000000-0000-0000-0000-000000000000",
+            "displayName": "Default app management tenant policy",
+            "description": "Default tenant policy that enforces app management restrictions on applications and "
+            "service principals. To apply policy to targeted resources, create a new policy under "
+            "appManagementPolicies collection.",
+            "isEnabled": False,
+            "applicationRestrictions": restrictions,
+            "servicePrincipalRestrictions": restrictions,
+        },
+    )
+    _insert(
+        directory,
+        tenant,
+        "authorizationPolicy",
+        {
+            "id": "authorizationPolicy",
+            "displayName": "Authorization Policy",
+            "description": "Used to manage authorization related settings across the company.",
+            "allowInvitesFrom": "everyone",
+            "allowedToSignUpEmailBasedSubscriptions": True,
+            "allowedToUseSSPR": True,
+            "allowEmailVerifiedUsersToJoinOrganization": False,
+            "allowUserConsentForRiskyApps": None,
+            "blockMsolPowerShell": False,
+            "guestUserRoleId": "10dae51f-b6af-4016-8d66-8c2a99b929b3",
+            "defaultUserRolePermissions": {
+                "allowedToCreateApps": True,
+                "allowedToCreateSecurityGroups": True,
+                "allowedToCreateTenants": True,
+                "allowedToReadBitlockerKeysForOwnedDevice": True,
+                "allowedToReadOtherUsers": True,
+                "permissionGrantPoliciesAssigned": ["ManagePermissionGrantsForSelf.microsoft-user-default-low"],
+            },
+        },
+    )
+
+
+def _directory_roles(directory: Directory, tenant: str) -> dict[str, str]:
+    """Activates every known role and returns its object id by name."""
+    return {
+        name: _insert(
+            directory,
+            tenant,
+            "directoryRole",
+            {"deletedDateTime": None, "description": description, "displayName": name, "roleTemplateId": template},
+        )["id"]
+        for template, (name, description) in published.DIRECTORY_ROLES.items()
+    }
+
+
+def _people(directory: Directory, tenant: str, domain: str, custom: str, roles: dict[str, str]) -> dict[str, str]:
+    passwords = {}
+    now = directory.clock.iso()
+    skus = {sku.part_number: sku for sku in published.SKUS}
+    for person in _PEOPLE:
+        address = f"{person.alias}@{domain}"
+        password = _new_password()
+        licences = [skus[person.sku]] if person.sku else []
+        user = shapes.complete(
+            shapes.USER,
+            {
+                "accountEnabled": person.enabled,
+                "assignedLicenses": [{"disabledPlans": [], "skuId": sku.id} for sku in licences],
+                "assignedPlans": [
+                    {
+                        "assignedDateTime": now,
+                        "capabilityStatus": "Enabled",
+                        "service": "exchange",
+                        "servicePlanId": plan_id,
+                    }
+                    for sku in licences
+                    for plan_id, _ in sku.plans
+                ],
+                "createdDateTime": now,
+                "displayName": person.name,
+                "givenName": person.given,
+                "surname": person.surname or None,
+                "mail": address if person.mailbox else None,
+                "mailNickname": person.alias,
+                "proxyAddresses": [f"SMTP:{address}", f"smtp:{person.alias}@{custom}"] if person.mailbox else [],
+                "signInSessionsValidFromDateTime": now,
+                "usageLocation": "LV",
+                "userPrincipalName": address,
+                "_passwordHash": hashing.hash_secret(password),
+                "_mailbox": person.mailbox,
+            },
+        )
+        identity = _insert(directory, tenant, "user", user)["id"]
+        for role in person.roles:
+            _insert(directory, tenant, "roleMembership", {"roleId": roles[role], "memberId": identity})
+        if person.enabled:
+            passwords[address] = password
+    return passwords
+
+
+def _licences(directory: Directory, tenant: str, domain: str) -> None:
+    for sku in published.SKUS:
+        used = sum(sku.part_number == person.sku for person in _PEOPLE)
+        _insert(
+            directory,
+            tenant,
+            "subscribedSku",
+            {
+                "id": f"{tenant}_{sku.id}",
+                "accountId": tenant,
+                "accountName": domain.split(".", 1)[0],
+                "appliesTo": "User",
+                "capabilityStatus": "Enabled",
+                "consumedUnits": used,
+                "prepaidUnits": {
+                    "enabled": _UNITS[sku.part_number],
+                    "lockedOut": 0,
+                    "suspended": 0,
+                    "warning": 0,
+                },
+                "servicePlans": [
+                    {
+                        "appliesTo": "User",
+                        "provisioningStatus": "Success",
+                        "servicePlanId": plan_id,
+                        "servicePlanName": plan_name,
+                    }
+                    for plan_id, plan_name in sku.plans
+                ],
+                "skuId": sku.id,
+                "skuPartNumber": sku.part_number,
+                "subscriptionIds": [str(uuid.uuid4())],
+            },
+        )
+
+
+def _scope(permission: published.Permission) -> Document:
+    return {
+        "adminConsentDescription": f"Allows the app to: {permission.admin_text}.",
+        "adminConsentDisplayName": permission.admin_text,
+        "id": permission.scope_id,
+        "isEnabled": True,
+        "type": "Admin" if permission.admin_only else "User",
+        "userConsentDescription": f"Allows the app to: {permission.user_text}.",
+        "userConsentDisplayName": permission.user_text,
+        "value": permission.value,
+    }
+
+
+def _role(permission: published.Permission) -> Document:
+    return {
+        "allowedMemberTypes": ["Application"],
+        "description": f"Allows the app, without a signed-in user, to: {permission.role_text}.",
+        "displayName": permission.role_text,
+        "id": permission.role_id,
+        "isEnabled": True,
+        "origin": "Application",
+        "value": permission.value,
+    }
+
+
+_RESOURCE_NAMES: dict[str, tuple[str, Sequence[str]]] = {
+    published.GRAPH_APP_ID: (
+        "Microsoft Graph",
+        (
+            "00000003-0000-0000-c000-000000000000",
+            "https://graph.microsoft.com",
+            "https://graph.microsoft.com/",
+            "https://canary.graph.microsoft.com",
+            "00000003-0000-0000-c000-000000000000/ags.windows.net",
+        ),
+    ),
+    published.EXCHANGE_APP_ID: (
+        "Office 365 Exchange Online",
+        (
+            "00000002-0000-0ff1-ce00-000000000000",
+            "https://outlook.office.com",
+            "https://outlook.office.com/",
+            "https://outlook.office365.com",
+            "https://outlook.office365.com/",
+            "https://outlook.office365.com:443/",
+        ),
+    ),
+}
+
+
+def _resource(directory: Directory, tenant: str, app_id: str) -> Document:
+    """The service principal of one of Microsoft's APIs with its published scopes and roles."""
+    name, names = _RESOURCE_NAMES[app_id]
+    rows = published.permissions(app_id)
+    return _insert(
+        directory,
+        tenant,
+        "servicePrincipal",
+        shapes.complete(
+            shapes.SERVICE_PRINCIPAL,
+            {
+                "appId": app_id,
+                "appDisplayName": name,
+                "displayName": name,
+                "appOwnerOrganizationId": published.MICROSOFT_SERVICES_TENANT,
+                "createdDateTime": directory.clock.iso(),
+                "servicePrincipalNames": list(names),
+                "signInAudience": "AzureADMultipleOrgs",
+                "oauth2PermissionScopes": [_scope(row) for row in rows if row.scope_id],
+                "appRoles": [_role(row) for row in rows if row.role_id],
+            },
+        ),
+    )
+
+
+def _first_party_clients(directory: Directory, tenant: str, graph: Document) -> None:
+    """Microsoft's own public clients, with grants for the scopes that they hold beforehand."""
+    for client in published.FIRST_PARTY_CLIENTS:
+        _insert(
+            directory,
+            tenant,
+            "servicePrincipal",
+            shapes.complete(
+                shapes.SERVICE_PRINCIPAL,
+                {
+                    "appId": client.app_id,
+                    "appDisplayName": client.name,
+                    "displayName": client.name,
+                    "appOwnerOrganizationId": published.MICROSOFT_SERVICES_TENANT,
+                    "createdDateTime": directory.clock.iso(),
+                    "replyUrls": list(client.redirect_uris),
+                    "servicePrincipalNames": [client.app_id],
+                    "signInAudience": "AzureADandPersonalMicrosoftAccount",
+                    "_publicClient": True,
+                    "_preauthorized": {graph["id"]: list(client.preauthorized_scopes)},
+                },
+            ),
+        )
+
+
+def _admin_application(
+    directory: Directory, tenant: str, custom: str, base_url: str, resources: dict[str, Document]
+) -> tuple[str, str]:
+    """The application with which administrators automate this tenant; returns its client id and secret."""
+    wanted = [(published.GRAPH_APP_ID, value) for value in ADMIN_APP_ROLES]
+    wanted.append((published.EXCHANGE_APP_ID, "Exchange.ManageAsApp"))
+    secret, now = new_secret(), directory.clock.now()
+    application = _insert(
+        directory,
+        tenant,
+        "application",
+        shapes.complete(
+            shapes.APPLICATION,
+            {
+                "appId": str(uuid.uuid4()),
+                "displayName": ADMIN_APP_NAME,
+                "createdDateTime": directory.clock.iso(),
+                "publisherDomain": custom,
+                "signInAudience": "AzureADMyOrg",
+                "web": {"homePageUrl": base_url},
+                "requiredResourceAccess": [
+                    {
+                        "resourceAppId": resource,
+                        "resourceAccess": [
+                            {"id": published.role_id(app_id, value), "type": "Role"}
+                            for app_id, value in wanted
+                            if app_id == resource
+                        ],
+                    }
+                    for resource in resources
+                ],
+                "passwordCredentials": [
+                    {
+                        "customKeyIdentifier": None,
+                        "displayName": "Made with the tenant",
+                        "endDateTime": directory.clock.iso(now + 2 * 365 * 86400),
+                        "hint": secret[:3],
+                        "keyId": str(uuid.uuid4()),
+                        "secretText": None,
+                        "startDateTime": directory.clock.iso(now),
+                        "_hash": hashing.hash_secret(secret),
+                        "_createdAt": 0.0,
+                    }
+                ],
+            },
+        ),
+    )
+    principal = _insert(
+        directory,
+        tenant,
+        "servicePrincipal",
+        shapes.service_principal_of(
+            application, owner_tenant=tenant, values={"createdDateTime": directory.clock.iso()}
+        ),
+    )
+    for app_id, value in wanted:
+        _insert(
+            directory,
+            tenant,
+            "appRoleAssignment",
+            {
+                "appRoleId": published.role_id(app_id, value),
+                "createdDateTime": directory.clock.iso(),
+                "deletedDateTime": None,
+                "principalDisplayName": principal["displayName"],
+                "principalId": principal["id"],
+                "principalType": "ServicePrincipal",
+                "resourceDisplayName": resources[app_id]["displayName"],
+                "resourceId": resources[app_id]["id"],
+            },
+        )
+    return application["appId"], secret
