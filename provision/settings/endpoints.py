@@ -177,7 +177,7 @@ def read_metadata(
     url = f"https://{host}{METADATA_PATH}"
     trusted = ca_file or next((environ[name] for name in _CA_VARIABLES if environ.get(name)), None)
     try:
-        with urllib.request.urlopen(url, timeout=timeout, context=_tls_context(trusted)) as answer:
+        with urllib.request.urlopen(url, timeout=timeout, context=tls_context(trusted)) as answer:
             document = json.loads(answer.read(_MAX_METADATA_BYTES))
     except urllib.error.HTTPError as error:
         error.close()
@@ -189,7 +189,12 @@ def read_metadata(
     return _from_metadata(document, host, trusted)
 
 
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """What a connection trusts: the CA file's authorities alone, or the machine's.
+
+    Raises:
+        InvalidInput: the file cannot be read or holds no certificate.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:

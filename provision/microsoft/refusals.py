@@ -1,0 +1,150 @@
+"""Microsoft's refusals as one sentence and a remedy each: Entra's AADSTS codes, Graph's statuses, lost connections.
+
+Owns: the tables. Microsoft says never to branch on AADSTS numbers ("Microsoft Entra authentication and authorization
+error codes"); they choose help text here and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, ProvisionError, SignInFailed, Unreachable
+from provision.settings.endpoints import Endpoints, unreachable
+
+_AADSTS = re.compile(r"AADSTS(\d+)")
+_SIGN_IN_AGAIN = "Sign in again: az login --tenant TENANT, or take another --credential."
+
+AADSTS: dict[str, tuple[str, str]] = {
+    "50020": ("the account is not in this tenant", "Sign in with an account of the tenant, or name the right tenant."),
+    "50034": ("the account is not in this tenant", "Sign in with an account of the tenant, or name the right tenant."),
+    "50053": ("the account is locked, or the address is blocked", "Wait, or unblock it; the sign-in log tells which."),
+    "50057": ("the account is disabled", "Enable it, or use another."),
+    "50076": ("multifactor authentication is required", _SIGN_IN_AGAIN),
+    "50078": ("multifactor authentication has expired", _SIGN_IN_AGAIN),
+    "50079": ("the account must first register for multifactor authentication", "Register at aka.ms/mfasetup."),
+    "50105": ("the account is not assigned to the application", "Assign it, or turn off assignment-required."),
+    "50126": ("user name or password is wrong", "Correct it."),
+    "50132": ("the sign-in is no longer valid", _SIGN_IN_AGAIN),
+    "50173": ("the sign-in was revoked", _SIGN_IN_AGAIN),
+    "50194": ("the application is single-tenant and /common was called", "Name the tenant."),
+    "53000": ("Conditional Access wants a compliant device", "Use one, or another sign-in method."),
+    "53003": ("Conditional Access blocks it", "Ask the tenant's administrator which policy does."),
+    "65001": ("consent for the application is missing", "Give admin consent to the application that signs in."),
+    "65004": ("consent was declined", "Run again and accept."),
+    "70008": ("the sign-in has expired", _SIGN_IN_AGAIN),
+    "70016": ("the sign-in page was not finished", "Finish it in the browser in time."),
+    "70020": ("the device code has expired", "Run again and enter the new code in time."),
+    "70021": (
+        "no federated credential fits the token's issuer, subject and audience",
+        "Compare the subject with the application's federated credential, letter by letter.",
+    ),
+    "700016": ("there is no such application in the tenant", "Check ARM_CLIENT_ID and the tenant."),
+    "700024": ("the federated token has expired or is not yet valid", "Check the clock; ask for a fresh token."),
+    "700027": ("the certificate is not the application's", "Upload its public part to the application."),
+    "700082": ("the sign-in has expired from disuse", _SIGN_IN_AGAIN),
+    "700213": (
+        "no federated credential fits the token's subject",
+        "Compare the subject with the application's federated credential, letter by letter.",
+    ),
+    "7000112": ("the application is disabled in the tenant", "Enable it under Enterprise applications."),
+    "7000215": (
+        "the client secret is wrong",
+        "Set ARM_CLIENT_SECRET to the secret's Value; its Secret ID is something else. A new one needs a minute.",
+    ),
+    "7000218": ("the application wants a secret or a certificate", "Set ARM_CLIENT_SECRET or a certificate."),
+    "7000222": ("the client secret has expired", "Make a new one under Certificates & secrets, or rotate."),
+    "90002": ("there is no such tenant", "Check the tenant's id or domain, and the cloud (azuread:environment)."),
+    "900021": ("the tenant's id is not one", "Check azuread:tenantId."),
+    "900023": ("the tenant's name is not one", "Check azuread:tenantId."),
+    "90094": ("an administrator must consent first", "Ask an administrator to consent to the application."),
+    "90095": ("an administrator must consent first", "Ask an administrator to consent to the application."),
+}
+"""What an Entra error code means and what to do (source as above)."""
+
+
+def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | None = None) -> ProvisionError:
+    """The sentence for a sign-in that failed.
+
+    Args:
+        error: what azure-identity raised.
+        endpoints: the cloud.
+        tenant: the intended tenant, for the message.
+
+    Returns:
+        SignInFailed, or Unreachable when Entra did not answer at all.
+    """
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return unreachable(endpoints.login, error, ca_file=endpoints.ca_file)
+    text = str(error)
+    where = f" to tenant {tenant}" if tenant else ""
+    if found := _AADSTS.search(text):
+        code = found.group(1)
+        meaning, remedy = AADSTS.get(code, ("Microsoft Entra refuses it", f"See {endpoints.login}/error?code={code}."))
+        return SignInFailed(
+            f"Signing in{where} failed: {meaning} (AADSTS{code}).", remedy=remedy.replace("TENANT", tenant or "TENANT")
+        )
+    for needle, meaning, remedy in _WITHOUT_CODE:
+        if needle in text:
+            return SignInFailed(f"Signing in{where} failed: {meaning}.", remedy=remedy)
+    if any(needle in text for needle in ("CERTIFICATE_VERIFY_FAILED", "Connection refused", "Max retries exceeded")):
+        return unreachable(endpoints.login, error, ca_file=endpoints.ca_file)
+    return SignInFailed(f"Signing in{where} failed.", remedy="Check the credential's settings (docs/credentials.md).")
+
+
+_WITHOUT_CODE = (
+    ("Azure CLI not found", "the Azure CLI is not installed", "Install it, or take another --credential."),
+    ("az login", "the Azure CLI is not signed in", "Run az login, or take another --credential."),
+    ("az' to", "the Azure CLI could not be run", "Run az account show to see why."),
+    ("invalid_tenant", "there is no such tenant", "Check azuread:tenantId."),
+    ("Unable to get authority configuration", "there is no such tenant", "Check the tenant's id or domain."),
+    ("IMDS", "this machine has no managed identity", "Assign one, or take another --credential."),
+    ("managed identity", "this machine has no managed identity", "Assign one, or take another --credential."),
+    ("invalid password", "the certificate's password is wrong", "Set ARM_CLIENT_CERTIFICATE_PASSWORD."),
+    ("Failed to deserialize certificate", "the certificate cannot be read", "Check the file and its password."),
+)
+
+
+@dataclass(frozen=True)
+class GraphRefusal:
+    """Graph's error answer: the HTTP status, ``error.code`` and ``error.message``."""
+
+    status: int
+    code: str
+    message: str
+
+
+_POLICY_CODES = ("CredentialTypeNotAllowedAsPerAppPolicy", "CredentialInvalidLifetimeAsPerAppPolicy")
+
+
+def graph_refused(refusal: GraphRefusal, doing: str, needs: str) -> ProvisionError:
+    """The sentence for a refused Graph request.
+
+    Args:
+        refusal: Graph's answer.
+        doing: what was tried, as in "read the application".
+        needs: the permission that it takes, for a 403.
+    """
+    said = f"{refusal.code}: {refusal.message}".strip(": ")
+    if any(code in said for code in _POLICY_CODES):
+        return PolicyRefuses(
+            f"The tenant's app management policy refuses to {doing} ({said}).",
+            remedy="Ask for a shorter lifetime (secretMonths), or an exemption from the policy.",
+        )
+    if refusal.status == 401:
+        return SignInFailed(f"Microsoft Graph does not accept the sign-in ({said}).", remedy=_SIGN_IN_AGAIN)
+    if refusal.status == 403:
+        return NotPermitted(
+            f"Microsoft Graph refuses to {doing} ({said}).",
+            remedy=f"It takes {needs}." if needs else "Ask for a role that may.",
+        )
+    if refusal.status == 429 or refusal.status >= 500:
+        return Unreachable(
+            f"Microsoft Graph is overloaded: HTTP {refusal.status} to the request to {doing}, after retries.",
+            remedy="Run again in a few minutes; nothing is lost.",
+        )
+    if refusal.status in (400, 404, 409):
+        return InvalidInput(f"Microsoft Graph refuses to {doing} ({said}).", remedy="Check the values named there.")
+    return ProvisionError(f"Microsoft Graph answers HTTP {refusal.status} to the request to {doing} ({said}).")
