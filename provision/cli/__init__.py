@@ -11,10 +11,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from provision.cli import sandbox
+from provision.cli import engine, sandbox
 from provision.errors import Interrupted, ProvisionError
 
-_COMMANDS = (sandbox,)
+_COMMANDS = (sandbox, engine)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,163 @@
+"""Starting the Pulumi CLI through the Automation API, as few times as the work needs.
+
+Owns: two small specialisations of the Automation API. ``EngineCommand`` does not ask the CLI for the version it already
+knows, and passes an interruption on to the engine instead of leaving it behind. ``LeanStack`` leaves out the engine
+starts (select, outputs twice, history) that the Automation API adds to each operation: what they would say is in the
+event stream. Does not own: what is run and what a failure means (``stack``, ``refusals``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import IO, Any
+
+from pulumi import automation
+from pulumi.automation.errors import create_command_error
+from semver import VersionInfo
+
+from provision.engine.toolchain import Toolchain
+from provision.errors import Interrupted
+
+
+class EngineCommand(automation.PulumiCommand):
+    """The CLI of a toolchain."""
+
+    def __init__(self, toolchain: Toolchain, *, say: Callable[[str], None]) -> None:
+        # Not calling super().__init__: it starts the CLI to ask for the version.
+        self.command = str(toolchain.command)
+        self.version = VersionInfo.parse(toolchain.version)
+        self._say = say
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Callable[[str], Any] | None = None,
+        on_error: Callable[[str], Any] | None = None,
+    ) -> automation.CommandResult:
+        """Runs the CLI to its end.
+
+        Args:
+            args: its arguments; never a secret.
+            cwd: the project's directory.
+            additional_env: added to this process's environment; may hold secrets.
+            on_output: given each line of standard output.
+            on_error: given each line of standard error.
+
+        Raises:
+            automation.CommandError: the CLI failed.
+            Interrupted: this process was interrupted; the engine has finished what it had begun.
+        """
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        # A process group of its own: an interruption of ours must reach the engine once, and through us.
+        with subprocess.Popen(
+            [self.command, "--non-interactive", *args],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        ) as engine:
+            stdout, stderr = _Lines(engine.stdout, on_output), _Lines(engine.stderr, on_error)
+            interrupted = False
+            with _termination_interrupts():
+                while True:
+                    try:
+                        code = engine.wait()
+                        stdout.join()
+                        stderr.join()
+                        break
+                    except KeyboardInterrupt:
+                        if interrupted:
+                            engine.kill()
+                            continue
+                        interrupted = True
+                        self._say("stopping: the engine finishes what it has begun (interrupt again to stop it hard)")
+                        engine.send_signal(signal.SIGINT)
+        if interrupted:
+            raise Interrupted(
+                "Stopped; what was done until then is in the state.", remedy="Running the same command again goes on."
+            )
+        result = automation.CommandResult(stdout=stdout.text, stderr=stderr.text, code=code)
+        if code != 0:
+            raise create_command_error(result)
+        return result
+
+
+class _Lines:
+    """Reads a stream to its end on a thread."""
+
+    def __init__(self, stream: IO[str] | None, on_line: Callable[[str], Any] | None) -> None:
+        self._stream = stream
+        self._on_line = on_line
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._stream or ():
+            self._lines.append(line.rstrip())
+            if self._on_line is not None:
+                self._on_line(self._lines[-1])
+
+    def join(self) -> None:
+        self._thread.join()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """SIGTERM, which CI systems send, stops a run as an interrupt from the keyboard does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class LeanStack(automation.Stack):
+    """A stack whose operations start the engine once."""
+
+    def __init__(self, name: str, workspace: automation.LocalWorkspace) -> None:
+        # Not calling super().__init__: it starts the engine to select the stack; --stack names it on each run.
+        self.name = name
+        self.workspace = workspace
+
+    def __repr__(self) -> str:
+        return f"LeanStack({self.name!r})"  # the workspace's repr would show the environment
+
+    def outputs(self) -> automation.OutputMap:
+        """Nothing: the caller has them from the events."""
+        return {}
+
+    def info(self, show_secrets: bool = False) -> automation.UpdateSummary:  # noqa: ARG002 - the base class asks for it
+        """Nothing: the caller has it from the events."""
+        return automation.UpdateSummary(
+            kind="update",
+            start_time=datetime.now(UTC),
+            message="",
+            environment={},
+            config={},
+            result="succeeded",
+        )

@@ -1,0 +1,383 @@
+"""Drives one stack of a project: up, preview, refresh, destroy, outputs, import, and what a killed run left behind.
+
+Owns: one operation = one engine start, with typed events and results; making the stack when it is not there; taking
+away the lock of a run that was killed on this machine. Does not own: the program (``stacks/``), its credential (the
+caller puts it into ``environment``) and what is done about half-made resources (``onboard``).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pulumi import automation
+from pulumi.automation._stack import ImportResource
+
+from provision.engine.command import EngineCommand, LeanStack
+from provision.engine.events import Collector, Diagnostic, Event, Output, RunResult
+from provision.engine.locks import locks_in
+from provision.engine.refusals import error_left_by_program, locked, refusal
+from provision.engine.state import State
+from provision.engine.toolchain import Toolchain
+from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, StateUnavailable
+
+_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
+_STACK_TYPE = "pulumi:pulumi:Stack"
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ImportedResource:
+    """A resource that exists and is to be taken into the state."""
+
+    type: str
+    """Pulumi's type token, e.g. ``azuread:index/application:Application``."""
+    name: str
+    """The name that the program gives it."""
+    id: str = ""
+    """The provider's import id; empty for a component."""
+    parent: str = ""
+    """The name of the component it belongs to, if any."""
+    component: bool = False
+
+
+@dataclass(frozen=True)
+class PendingOperation:
+    """An operation that the engine had begun when it was killed; nobody knows whether it took effect."""
+
+    urn: str
+    type: str
+    name: str
+    kind: str
+    """creating, updating, deleting, reading or importing."""
+    inputs: Mapping[str, Any]
+    """The resource's inputs; secret ones are absent."""
+
+
+class StackRunner:
+    """One stack of one project.
+
+    Args:
+        project: the directory of ``Pulumi.yaml``.
+        stack: the stack's name.
+        toolchain: the engine.
+        state: the backend and passphrase.
+        environment: added to this process's environment for the engine: ``engine_environment(…)`` and the plugin's
+            credential. It may hold secrets; it is neither logged nor shown.
+        on_event: given each event of a run, on other threads but one at a time for each run.
+        say: given single lines for the user (a stale lock taken away, the run being stopped).
+    """
+
+    def __init__(
+        self,
+        *,
+        project: Path,
+        stack: str,
+        toolchain: Toolchain,
+        state: State,
+        environment: Mapping[str, str],
+        on_event: Callable[[Event], None] = lambda _event: None,
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._project = project
+        self._name = stack
+        self._state = state
+        self._on_event = on_event
+        self._say = say
+        self._environment = dict(environment)
+        self._command = EngineCommand(toolchain, say=say)
+
+    def __repr__(self) -> str:
+        return f"StackRunner({self._name!r}, project={str(self._project)!r})"
+
+    # Operations ---------------------------------------------------------------------------------------------------
+
+    def up(self, *, targets: Sequence[str] = (), refresh: bool = False) -> RunResult:
+        """Brings the stack to what the program says; makes it if it is not there.
+
+        Args:
+            targets: URNs to restrict the run to; all when empty.
+            refresh: read the resources back before comparing.
+
+        Raises:
+            ProvisionError: one of its kinds, see ``refusals``.
+        """
+        return self._operate(
+            lambda stack, collector: stack.up(
+                target=list(targets), refresh=refresh or None, color="never", on_event=collector, show_secrets=False
+            ),
+            create=True,
+        )
+
+    def preview(self, *, refresh: bool = False) -> RunResult:
+        """What ``up`` would do; changes nothing but makes the stack if it is not there."""
+        return self._operate(
+            lambda stack, collector: stack.preview(refresh=refresh or None, color="never", on_event=collector),
+            create=True,
+        )
+
+    def refresh(self) -> RunResult:
+        """Reads every resource back into the state."""
+        return self._operate(
+            lambda stack, collector: stack.refresh(color="never", on_event=collector, show_secrets=False)
+        )
+
+    def destroy(self, *, remove: bool = False) -> RunResult:
+        """Deletes every resource.
+
+        Args:
+            remove: also remove the stack itself and its history; its configuration file stays.
+        """
+        result = self._operate(
+            lambda stack, collector: stack.destroy(color="never", on_event=collector, show_secrets=False)
+        )
+        if remove:
+            self._ask("stack", "rm", "--yes", "--preserve-config")
+        return result
+
+    def import_resources(self, resources: Sequence[ImportedResource]) -> RunResult:
+        """Takes existing resources into the state as they are; nothing is created on the other side.
+
+        Args:
+            resources: components before their children; a parent is named by its ``name``.
+
+        Raises:
+            ProvisionError: a resource is not there, or its provider refuses the id.
+        """
+        entries: list[ImportResource] = []
+        for resource in resources:
+            entry = ImportResource(type=resource.type, name=resource.name)
+            if resource.component:
+                entry["component"] = True
+            else:
+                entry["id"] = resource.id
+            if resource.parent:
+                entry["parent"] = resource.parent
+            entries.append(entry)
+        return self._operate(
+            lambda stack, _collector: stack.import_resources(
+                resources=entries, protect=False, generate_code=False, show_secrets=False
+            ),
+            create=True,
+        )
+
+    def remove_from_state(self, urn: str) -> None:
+        """Forgets a resource without deleting it on the other side; the resources under it are forgotten too."""
+        self._ask("state", "delete", urn, "--yes", "--target-dependents")
+
+    def cancel(self) -> None:
+        """Takes away every lock of the stack, whoever holds it: only for runs that are known to be dead."""
+        self._ask("cancel", "--yes")
+
+    # What the state says ------------------------------------------------------------------------------------------
+
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Output]:
+        """The stack's outputs, from the state alone.
+
+        Args:
+            show_secrets: decrypt secret ones; without it their value is None.
+
+        Raises:
+            StateUnavailable: no such stack, wrong passphrase.
+        """
+        for resource in self.export(show_secrets=show_secrets).get("resources", ()):
+            if resource["type"] == _STACK_TYPE:
+                return {name: _output(value) for name, value in resource.get("outputs", {}).items()}
+        return {}
+
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The deployment as Pulumi keeps it.
+
+        Args:
+            show_secrets: with secrets decrypted; otherwise they stay encrypted.
+        """
+        said = self._ask("stack", "export", *(["--show-secrets"] if show_secrets else []))
+        deployment: dict[str, Any] = json.loads(said).get("deployment") or {}
+        return deployment
+
+    def pending_operations(self) -> tuple[PendingOperation, ...]:
+        """What a killed run had begun: each may or may not have taken effect on the other side."""
+        return tuple(
+            PendingOperation(
+                urn=pending["resource"]["urn"],
+                type=pending["resource"]["type"],
+                name=pending["resource"]["urn"].rpartition("::")[2],
+                kind=pending["type"],
+                inputs={
+                    name: value
+                    for name, value in pending["resource"].get("inputs", {}).items()
+                    if not (isinstance(value, dict) and _SECRET_MARK in value)
+                },
+            )
+            for pending in self.export().get("pending_operations") or ()
+        )
+
+    def clear_pending(self) -> None:
+        """Forgets the pending operations, after what they left has been adopted or removed."""
+        whole = json.loads(self._ask("stack", "export"))
+        whole.get("deployment", {}).pop("pending_operations", None)
+        with tempfile.TemporaryDirectory(prefix="provision-state-") as folder:
+            file = Path(folder, "deployment.json")  # secrets in it stay encrypted
+            file.write_text(json.dumps(whole), encoding="utf-8")
+            self._ask("stack", "import", "--file", str(file))
+
+    # Configuration ------------------------------------------------------------------------------------------------
+
+    @property
+    def config_file(self) -> Path:
+        """The stack's configuration file beside ``Pulumi.yaml``."""
+        return self._project / f"Pulumi.{self._name}.yaml"
+
+    def config(self) -> dict[str, str]:
+        """The stack's plain configuration by full key (``office365-mail:companyCode``); encrypted values are absent.
+
+        Raises:
+            InvalidInput: the file is not YAML as Pulumi writes it.
+        """
+        try:
+            found = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, yaml.YAMLError) as failure:
+            raise InvalidInput(
+                f"{self.config_file.name} cannot be read: {str(failure).splitlines()[0]}.", remedy="Correct the file."
+            ) from None
+        values = (found or {}).get("config") or {} if isinstance(found or {}, dict) else None
+        if not isinstance(values, dict):
+            raise InvalidInput(f"{self.config_file.name} is not a stack's configuration.", remedy="Correct the file.")
+        return {
+            str(key): str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in values.items()
+            if not isinstance(value, (dict, list)) and value is not None
+        }
+
+    def set_config(self, values: Mapping[str, str | None]) -> None:
+        """Sets plain configuration as ``pulumi config set`` does; starts the engine only if something differs.
+
+        Args:
+            values: full key to value; None removes the key. Never a secret: it would be seen in the process list.
+        """
+        current = self.config()
+        removed = [key for key, value in values.items() if value is None and key in current]
+        changed = {key: value for key, value in values.items() if value is not None and current.get(key) != value}
+        if changed:
+            pairs = [word for key, value in changed.items() for word in ("--plaintext", f"{key}={value}")]
+            self._ask("config", "set-all", *pairs, create=True)
+        if removed:
+            self._ask("config", "rm-all", *removed)
+
+    # How ----------------------------------------------------------------------------------------------------------
+
+    def ensure(self) -> None:
+        """Makes the stack if it is not there, and selects it for plain ``pulumi``."""
+        self._ask("stack", "select", "--create")
+
+    def _ask(self, *words: str, create: bool = False) -> str:
+        """Runs one CLI command on the stack and returns what it printed."""
+        return self._guarded(
+            lambda _collector: (
+                self._command.run([*words, "--stack", self._name], str(self._project), self._environment).stdout
+            ),
+            create=create,
+        )[0]
+
+    def _operate(self, operation: Callable[[LeanStack, Collector], object], *, create: bool = False) -> RunResult:
+        started = time.monotonic()
+
+        def run(collector: Collector) -> None:
+            workspace = automation.LocalWorkspace(
+                work_dir=str(self._project), env_vars=self._environment, pulumi_command=self._command
+            )
+            operation(LeanStack(self._name, workspace), collector)
+
+        _, collector = self._guarded(run, create=create)
+        collector.wait()
+        return RunResult(
+            changes=collector.changes,
+            outputs=collector.outputs,
+            seconds=time.monotonic() - started,
+            steps=tuple(collector.steps),
+            diagnostics=tuple(collector.diagnostics),
+        )
+
+    def _guarded(self, run: Callable[[Collector], _Result], *, create: bool) -> tuple[_Result, Collector]:
+        """Runs something; makes a missing stack, takes away a dead run's lock, and gives a failure its meaning."""
+        may_create, may_unlock = create, True
+        while True:
+            collector = Collector(self._on_event)
+            with _ErrorFile(self._environment) as error_file:
+                try:
+                    return run(collector), collector
+                except automation.StackNotFoundError:
+                    if not may_create:
+                        raise StateUnavailable(
+                            f"There is no stack {self._name} in {self._where()}.",
+                            remedy=f"Make it with `provision up --stack {self._name}`, or check PULUMI_BACKEND_URL.",
+                        ) from None
+                except automation.CommandError as failure:
+                    collector.wait()
+                    if not (may_unlock and self._unlocked(str(failure))):
+                        raise self._meaning(failure, collector.diagnostics, error_file) from None
+                    may_unlock = False
+                    continue
+            may_create = False
+            self.ensure()
+
+    def _meaning(
+        self, failure: automation.CommandError, diagnostics: Sequence[Diagnostic], error_file: Path
+    ) -> ProvisionError:
+        own = error_left_by_program(error_file)
+        if own is not None:
+            return own
+        _, _, stderr = str(failure).partition("\n stderr: ")
+        return refusal(stderr, diagnostics, stack=self._name, passphrase=self._state.passphrase_from)
+
+    def _unlocked(self, failure: str) -> bool:
+        """Whether the failure was a lock, and every such lock was left by a killed run and is gone now.
+
+        Raises:
+            StateUnavailable: somebody who lives holds one.
+        """
+        locks = locks_in(failure)
+        if not locks:
+            return False
+        if not all(lock.stale for lock in locks):
+            raise locked(failure, stack=self._name)
+        for lock in locks:
+            self._say(f"taking away the lock of a run that was killed: {lock}")
+            if lock.file is not None:
+                lock.file.unlink(missing_ok=True)
+        return True
+
+    def _where(self) -> str:
+        return str(self._state.directory or self._state.backend.partition("://")[0] + "://…")
+
+
+class _ErrorFile(AbstractContextManager[Path]):
+    """A private place for the program's own error, named to the engine's children for the time of one run."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self._folder = tempfile.TemporaryDirectory(prefix="provision-run-")  # 0700
+
+    def __enter__(self) -> Path:
+        file = Path(self._folder.name, "error.json")
+        self._environment[ERROR_FILE] = str(file)
+        return file
+
+    def __exit__(self, *_: object) -> None:
+        self._environment.pop(ERROR_FILE, None)
+        self._folder.cleanup()
+
+
+def _output(value: Any) -> Output:
+    if isinstance(value, dict) and _SECRET_MARK in value:
+        return Output(json.loads(value["plaintext"]) if "plaintext" in value else None, secret=True)
+    return Output(value)
