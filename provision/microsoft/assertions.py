@@ -15,12 +15,13 @@ from provision.errors import SignInFailed
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import unreachable
 
-AUDIENCE = "api://AzureADTokenExchange"
-"""What Entra expects as ``aud`` of a federated token, in every cloud but China's and the US government's."""
 
-
-def assertion(setting: CredentialSetting) -> str:
+def assertion(setting: CredentialSetting, audience: str) -> str:
     """A fresh identity token.
+
+    Args:
+        setting: where it comes from.
+        audience: whom it is for (``Endpoints.token_exchange_audience``); only GitHub lets the asker choose.
 
     Raises:
         SignInFailed: the token file cannot be read, or the pipeline gives no token.
@@ -38,7 +39,7 @@ def assertion(setting: CredentialSetting) -> str:
     if setting.token_source == "azure-devops":  # noqa: S105 - a source's name
         added = {"api-version": "7.1", "serviceConnectionId": setting.service_connection_id or ""}
         return _ask(setting, added, method="POST", answer="oidcToken")
-    return _ask(setting, {"audience": AUDIENCE}, method="GET", answer="value")
+    return _ask(setting, {"audience": audience}, method="GET", answer="value")
 
 
 def _ask(setting: CredentialSetting, added: dict[str, str], *, method: str, answer: str) -> str:

@@ -101,9 +101,14 @@ def credential_for(setting: CredentialSetting, endpoints: Endpoints, *, prompt: 
     Raises:
         SignInFailed: the certificate cannot be read.
     """
-    options: dict[str, Any] = {"authority": endpoints.login, "disable_instance_discovery": endpoints.is_custom}
+    options: dict[str, Any] = {
+        "authority": endpoints.login,
+        "disable_instance_discovery": endpoints.is_custom,
+    }
     if endpoints.ca_file:
         options["connection_verify"] = endpoints.ca_file
+    if setting.method == "workload-identity":
+        options["audience"] = endpoints.token_exchange_audience
     try:
         inner = _BUILDERS[setting.method](setting, options, prompt or _to_stderr)
     except (ValueError, OSError) as error:
@@ -218,8 +223,9 @@ def _workload_identity(setting: CredentialSetting, options: dict[str, Any], _: P
 
     from provision.microsoft.assertions import assertion
 
+    audience = options.pop("audience")
     return ClientAssertionCredential(
-        setting.tenant_id or "", setting.client_id or "", lambda: assertion(setting), **options
+        setting.tenant_id or "", setting.client_id or "", lambda: assertion(setting, audience), **options
     )
 
 

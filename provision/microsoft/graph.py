@@ -137,6 +137,17 @@ class Graph:
 
         return [owner.id for owner in self._channel.call(request, "list the owners", needs=_READ_APPS) or ()]
 
+    def rename(self, object_id: str, display_name: str) -> None:
+        """Changes an app registration's display name ("Update application")."""
+        from msgraph.generated.models.application import Application as Body
+
+        body = Body(display_name=display_name)
+
+        async def request(client: GraphServiceClient) -> Any:
+            return await client.applications.by_application_id(object_id).patch(body)
+
+        self._channel.call(request, "rename the application", needs=_WRITE_APPS)
+
     def set_tags(self, object_id: str, tags: Iterable[str]) -> None:
         """Replaces an app registration's tags ("Update application")."""
         from msgraph.generated.models.application import Application as Body

@@ -66,6 +66,11 @@ class Endpoints:
         """The scope that asks for every Graph permission the caller has."""
         return f"{self.graph}/.default"
 
+    @property
+    def token_exchange_audience(self) -> str:
+        """What Entra expects as ``aud`` of a federated token ("Workload identity federation considerations")."""
+        return _TOKEN_EXCHANGE.get(self.environment, "api://AzureADTokenExchange")
+
     def admin_consent_url(self, tenant_id: str, client_id: str) -> str:
         """The page where an administrator consents ("Admin consent on the Microsoft identity platform")."""
         return f"{self.login}/{tenant_id}/adminconsent?client_id={client_id}"
@@ -100,6 +105,11 @@ _CLOUDS: dict[str, Endpoints] = {
         "AzureChinaCloud",
         environment="china",
     ),
+}
+_TOKEN_EXCHANGE = {
+    "usgovernment": "api://AzureADTokenExchangeUSGov",
+    "usgovernmentl5": "api://AzureADTokenExchangeUSGov",
+    "china": "api://AzureADTokenExchangeChina",
 }
 _ALIASES = {"global": "public", "usgovernmentl4": "usgovernment", "usgovernmentl5": "dod"}
 

@@ -171,6 +171,18 @@ def names(beside: Path | None = None) -> dict[str, Path]:
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 
 
+def available(beside: Path | None = None) -> list[Profile]:
+    """Every profile that can be named, read.
+
+    Args:
+        beside: the folder of ``Pulumi.yaml``.
+
+    Raises:
+        InvalidInput: one of them is illegal.
+    """
+    return [read_file(path) for path in names(beside).values()]
+
+
 def load(name: str, *, beside: Path | None = None) -> Profile:
     """Reads a profile.
 

@@ -23,6 +23,7 @@ from provision.settings.profile import AUDIENCES, Profile, months_complaint
 
 NAMESPACE = "office365-mail"
 Slot = Literal["a", "b"]
+SLOTS: tuple[Slot, ...] = ("a", "b")
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AUDIENCE_WORDS = {"single-tenant": AUDIENCES[0], "multitenant": AUDIENCES[1]} | {name: name for name in AUDIENCES}
@@ -56,6 +57,8 @@ class StackSettings:
     """With ``secret_in_state`` false: its expiry, as Graph wrote it."""
     secret_sink: str | None = None
     """With ``secret_in_state`` false: where the value goes when it is minted, for example ``file:/path``."""
+    extra_scopes: tuple[str, ...] = ()
+    """Delegated permissions beyond the profile's, for example those that an adopted grant already had."""
     grant_consent: bool = True
     """Whether to consent for the whole tenant; false leaves it to the admin-consent page."""
     mpn_id: str | None = None
@@ -73,6 +76,11 @@ class StackSettings:
     """An optional federated credential of the registration (all three or none)."""
     federated_issuer: str | None = None
     federated_subject: str | None = None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every delegated permission to grant, the profile's first."""
+        return tuple(dict.fromkeys([*self.profile.scopes, *self.extra_scopes]))
 
     @classmethod
     def from_config(
@@ -211,6 +219,13 @@ def _slots(value: str) -> tuple[Slot, ...]:
     return slots[key]
 
 
+def _scope_names(value: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(value.replace(",", " ").split()))
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z._-]*", name) for name in names):
+        raise ValueError("must be names of permissions like Mail.Send")
+    return names
+
+
 def _mpn(value: str) -> str:
     if not re.fullmatch(r"[0-9]{1,20}", value):
         raise ValueError("must be digits")
@@ -245,6 +260,7 @@ KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "secretKeyId": ("secret_key_id", _guid),
     "secretExpires": ("secret_expires", _time),
     "secretSink": ("secret_sink", _text),
+    "extraScopes": ("extra_scopes", _scope_names),
     "grantConsent": ("grant_consent", _one_of(_BOOLEANS)),
     "mpnId": ("mpn_id", _mpn),
     "owners": ("owners", _guids),

@@ -1,0 +1,150 @@
+"""What the Pulumi programs in ``stacks/`` share: their settings, the pre-flight, and failing in one sentence.
+
+The same program runs under plain ``pulumi up`` and under ``provision up``. The latter has done the pre-flight already
+and hands it on in ``PROVISION_PREFLIGHT`` (JSON, no secrets); a failure goes back through the file that
+``PROVISION_ERROR_FILE`` names, as ``{"class", "message", "remedy"}``, so that the exit code is the same either way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from provision.app import ownership
+from provision.app.component import FederatedTrust, MailAppArgs, SecretElsewhere, SecretSlot
+from provision.app.preflight import Preflight, finish_interrupted_create, preflight
+from provision.errors import InvalidInput, ProvisionError
+from provision.settings import credential as credentials
+from provision.settings import endpoints as clouds
+from provision.settings.endpoints import Endpoints
+from provision.settings.stack import StackSettings
+
+PREFLIGHT_VARIABLE = "PROVISION_PREFLIGHT"
+ERROR_FILE_VARIABLE = "PROVISION_ERROR_FILE"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One stack's settings and what the pre-flight found."""
+
+    settings: StackSettings
+    endpoints: Endpoints
+    found: Preflight
+
+    def mail_app_args(self) -> MailAppArgs:
+        """What ``MailApp`` is to be made of."""
+        settings, product = self.settings, self.settings.profile
+        in_state = settings.secret_in_state
+        end = self.found.secret_end.strftime("%Y-%m-%dT%H:%M:%SZ")
+        federated = None
+        if settings.federated_name and settings.federated_issuer and settings.federated_subject:
+            federated = FederatedTrust(
+                settings.federated_name,
+                settings.federated_issuer,
+                settings.federated_subject,
+                self.endpoints.token_exchange_audience,
+            )
+        return MailAppArgs(
+            display_name=settings.display_name,
+            redirect_uri=self.found.redirect_uri,
+            scopes=settings.scopes,
+            secret_name=product.secret_name,
+            tenant_id=self.found.tenant_id,
+            endpoints=self.endpoints,
+            slots={slot: SecretSlot(end) for slot in settings.secret_slots} if in_state else {},
+            active_slot=settings.secret_slot,
+            secret_elsewhere=None if in_state else SecretElsewhere(settings.secret_key_id, settings.secret_expires),
+            sign_in_audience=settings.sign_in_audience,
+            issue_access_tokens=product.issue_access_tokens,
+            issue_id_tokens=product.issue_id_tokens,
+            granted_scopes=self.found.granted_scopes(settings),
+            existing_application=self.found.existing[0].object_id if self.found.existing else None,
+            existing_grant=self.found.grant_id,
+            tags=ownership.tags(pulumi.get_project(), pulumi.get_stack(), settings.instance_id),
+            owners=settings.owners,
+            first_owners=(self.found.caller_object_id,) if self.found.must_own else (),
+            federated=federated,
+        )
+
+
+def checked_stack(environ: Mapping[str, str] = os.environ) -> Checked:
+    """Reads the stack's settings and makes sure that they can be carried out.
+
+    Args:
+        environ: the process's environment.
+
+    Raises:
+        ProvisionError: see ``settings.stack`` and ``app.preflight``.
+    """
+    settings = StackSettings.from_config(
+        configuration(), beside=project_folder(), source=f"Pulumi.{pulumi.get_stack()}.yaml"
+    )
+    endpoints = clouds.resolve(metadata_host=settings.metadata_host, environment=settings.environment, environ=environ)
+    handed_on = environ.get(PREFLIGHT_VARIABLE)
+    if handed_on:
+        return Checked(settings, endpoints, Preflight.from_json(handed_on))
+    found = _look(settings, endpoints, environ)
+    for note in found.notes:
+        pulumi.log.info(note)
+    return Checked(settings, endpoints, found)
+
+
+def _look(settings: StackSettings, endpoints: Endpoints, environ: Mapping[str, str]) -> Preflight:
+    from provision.microsoft.credentials import sign_in
+    from provision.microsoft.graph import Graph
+
+    setting = credentials.read(
+        settings.credential,
+        tenant_id=settings.tenant_id,
+        client_id=settings.credential_client_id,
+        environ=environ,
+    )
+    if setting.is_interactive:
+        raise InvalidInput(
+            f"Plain pulumi up cannot sign in by {setting.method}: the azuread plugin does not know it.",
+            remedy="Run provision up, or sign in with az login and use the credential azure-cli.",
+        )
+    credential, caller = sign_in(setting, endpoints)
+    with Graph(credential, endpoints) as graph:
+        found = preflight(settings, endpoints, caller, graph, project=pulumi.get_project(), stack=pulumi.get_stack())
+        if not pulumi.runtime.is_dry_run():
+            finish_interrupted_create(found, settings, graph)
+    return found
+
+
+def configuration() -> dict[str, str]:
+    """The stack's whole configuration, every namespace, as the engine handed it to the program."""
+    from pulumi.runtime.config import CONFIG, get_config_env
+
+    return {str(key): str(value) for key, value in {**get_config_env(), **CONFIG.get()}.items()}
+
+
+def project_folder() -> Path:
+    """The folder of ``Pulumi.yaml``: the program's own, or the nearest above it."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "Pulumi.yaml").exists()), here)
+
+
+def guarded(program: Callable[[], Any], environ: Mapping[str, str] = os.environ) -> None:
+    """Runs a program; a foreseen failure ends it with one sentence instead of a traceback.
+
+    Args:
+        program: declares the resources and outputs.
+        environ: the process's environment; ``PROVISION_ERROR_FILE`` may name a file for the failure.
+
+    Raises:
+        pulumi.RunError: the program failed in a foreseen way; Pulumi shows its text and no traceback.
+    """
+    try:
+        program()
+    except ProvisionError as error:
+        if file := environ.get(ERROR_FILE_VARIABLE):
+            told = {"class": type(error).__name__, "message": error.message, "remedy": error.remedy}
+            Path(file).write_text(json.dumps(told), encoding="utf-8")
+        raise pulumi.RunError(str(error)) from None
