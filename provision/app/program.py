@@ -118,6 +118,18 @@ def _look(settings: StackSettings, endpoints: Endpoints, environ: Mapping[str, s
     return found
 
 
+def program_endpoints(config: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Endpoints:
+    """The cloud of a program without a pre-flight, from the same keys as the azuread plugin's.
+
+    Args:
+        config: the stack's whole configuration.
+        environ: the process's environment.
+    """
+    return clouds.resolve(
+        metadata_host=config.get("azuread:metadataHost"), environment=config.get("azuread:environment"), environ=environ
+    )
+
+
 def configuration() -> dict[str, str]:
     """The stack's whole configuration, every namespace, as the engine handed it to the program."""
     from pulumi.runtime.config import CONFIG, get_config_env
