@@ -4,19 +4,39 @@ line.
 Owns: the process: its port, its end (a signal, or the engine that started it is gone), no noise on the way out.
 """
 
+# ruff: noqa: E402 - the Pulumi SDK must be kept from loading before anything imports its protocol
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import sys
+import threading
+from types import ModuleType
+
+
+def _only_the_protocol(name: str) -> None:
+    """Registers a package without running it: the SDK takes a second to load, and only its protocol is needed."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        sys.exit("pulumi-resource-azuread: the Pulumi SDK is not installed in " + sys.executable)
+    package = ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[name] = package
+
+
+if __name__ == "__main__":
+    for package_name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
+        _only_the_protocol(package_name)
 
 import grpc.aio  # type: ignore[import-untyped]
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from provision.standin.servicer import Servicer
+from provision.standin.signing_in import load_sdk
 
 _LOOK_FOR_PARENT_SECONDS = 1.0
 _GRACE_SECONDS = 1.0
@@ -28,17 +48,19 @@ async def serve(engine_address: str) -> None:
     Args:
         engine_address: ``host:port`` of the engine; may be empty.
     """
+    loading = threading.Thread(target=load_sdk, daemon=True)
     server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(engine_address), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(engine_address, loading.join), server)
     port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     parent = os.getppid()
+    await server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    loading.start()
     while not stopped.is_set() and os.getppid() == parent:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopped.wait(), _LOOK_FOR_PARENT_SECONDS)

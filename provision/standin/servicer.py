@@ -12,7 +12,7 @@ used here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn, TypeAlias
 
@@ -56,10 +56,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     Args:
         engine_address: where the engine listens, for the notice; empty when nothing was said.
+        loaded: returns when the SDK is loaded. Two threads that load it at once break each other's imports.
     """
 
-    def __init__(self, engine_address: str = "") -> None:
+    def __init__(self, engine_address: str, loaded: Callable[[], None]) -> None:
         self._engine_address = engine_address
+        self._loaded = loaded
         self._session: Session | None = None
 
     async def GetPluginInfo(self, request: empty_pb2.Empty, context: Context) -> plugin_pb2.PluginInfo:
@@ -115,6 +117,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Passes the gate, signs in, and says what this is."""
         given = decode(request.args)
         await self._say(NOTICE)
+        await asyncio.to_thread(self._loaded)
         if UNKNOWN not in given.values():
             try:
                 self._session = await open_session(configuration.Configuration(given))

@@ -15,17 +15,14 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-import httpx
-from kiota_abstractions.method import Method
-from kiota_abstractions.native_response_handler import NativeResponseHandler
-from kiota_abstractions.request_information import RequestInformation
-from kiota_http.middleware.options import ResponseHandlerOption
-from msgraph.graph_request_adapter import GraphRequestAdapter
-
 from provision.errors import ProvisionError, Unreachable
+
+if TYPE_CHECKING:
+    import httpx
+    from msgraph.graph_request_adapter import GraphRequestAdapter
 
 Json = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -35,7 +32,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _NOT_FOUND = 404
 _TOO_MANY = 429
-_REPEATABLE = frozenset({Method.GET, Method.PATCH, Method.DELETE})
+_REPEATABLE = frozenset({"GET", "PATCH", "DELETE"})
 """A POST that got a 5xx may have been carried out: repeating it could make two secrets where one was asked for."""
 
 
@@ -114,7 +111,7 @@ class Session:
 
     async def get(self, path: str, *, beta: bool = False, **query: str) -> Json:
         """Reads one object. Raises GraphRefusal, Unreachable."""
-        return await self._call(Method.GET, path, beta=beta, query=query)
+        return await self._call("GET", path, beta=beta, query=query)
 
     async def present(self, path: str) -> Json | None:
         """Reads one object; None when it is not there. Raises GraphRefusal, Unreachable."""
@@ -137,15 +134,15 @@ class Session:
         self, path: str, body: Json, *, deadline: Deadline | None = None, again: AskAgain | None = None
     ) -> Json:
         """Creates or acts. ``again`` says which refusals mean "not replicated yet", asked again until ``deadline``."""
-        return await self._call(Method.POST, path, body=body, deadline=deadline, again=again)
+        return await self._call("POST", path, body=body, deadline=deadline, again=again)
 
     async def patch(self, path: str, body: Json, *, beta: bool = False) -> None:
         """Changes one object. Raises GraphRefusal, Unreachable."""
-        await self._call(Method.PATCH, path, body=body, beta=beta)
+        await self._call("PATCH", path, body=body, beta=beta)
 
     async def delete(self, path: str) -> None:
         """Deletes one object or link. Raises GraphRefusal, Unreachable."""
-        await self._call(Method.DELETE, path)
+        await self._call("DELETE", path)
 
     async def wait(self, probe: Callable[[], Awaitable[Answer | None]], deadline: Deadline, what: str) -> Answer:
         """Asks until there is an answer.
@@ -177,16 +174,16 @@ class Session:
         await self.wait(gone, deadline, f"deletion of {path}")
 
     async def _pages(self, path: str, query: dict[str, str]) -> list[Json]:
-        page = await self._call(Method.GET, path, query=query)
+        page = await self._call("GET", path, query=query)
         found: list[Json] = list(page["value"])
         while link := page.get("@odata.nextLink"):
-            page = await self._call(Method.GET, "", url=link)
+            page = await self._call("GET", "", url=link)
             found += page["value"]
         return found
 
     async def _call(
         self,
-        method: Method,
+        method: str,
         path: str,
         *,
         url: str = "",
@@ -212,11 +209,17 @@ class Session:
             waits = _retry_after(response) or pause
             if time.monotonic() + waits > until.at:
                 raise refusal
-            await self._pause(waits, until, f"{method.value} {path}")
+            await self._pause(waits, until, f"{method} {path}")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _send(self, method: Method, url: str, body: Json | None) -> httpx.Response:
-        request = RequestInformation(method)
+    async def _send(self, method: str, url: str, body: Json | None) -> httpx.Response:
+        import httpx
+        from kiota_abstractions.method import Method
+        from kiota_abstractions.native_response_handler import NativeResponseHandler
+        from kiota_abstractions.request_information import RequestInformation
+        from kiota_http.middleware.options import ResponseHandlerOption
+
+        request = RequestInformation(Method(method))
         request.url = url
         request.headers.try_add("Accept", "application/json")
         if body is not None:
@@ -226,7 +229,7 @@ class Session:
         try:
             answer = await self.adapter.send_primitive_async(request, "bytes", {})
         except httpx.TransportError as error:
-            raise Unreachable(f"{self.graph} did not answer {method.value}: {error or type(error).__name__}.") from None
+            raise Unreachable(f"{self.graph} did not answer {method}: {error or type(error).__name__}.") from None
         return cast("httpx.Response", answer)
 
     async def _pause(self, seconds: float, deadline: Deadline, what: str) -> None:

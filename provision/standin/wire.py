@@ -10,10 +10,16 @@ from collections.abc import Mapping
 from typing import Any, Final, final
 
 from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]
-from pulumi.runtime import rpc
 
 Value = Any
 """None, bool, int, float, str, list, dict, ``UNKNOWN`` or ``Secret``."""
+
+
+_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the mark of a secret, not one
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+"""The protocol's marks (``pulumi.runtime.rpc`` has them too, at the price of a second of loading)."""
 
 
 @final
@@ -66,25 +72,25 @@ def contains_unknown(value: Value) -> bool:
 
 
 def _from_wire(value: Value) -> Value:
-    if value == rpc.UNKNOWN:
+    if value == _UNKNOWN:
         return UNKNOWN
     if isinstance(value, list):
         return [_from_wire(item) for item in value]
     if not isinstance(value, dict):
         return value
-    signature = value.get(rpc._special_sig_key)
+    signature = value.get(_SIGNATURE)
     if signature is None:
         return {name: _from_wire(item) for name, item in value.items()}
-    if signature in {rpc._special_secret_sig, rpc._special_output_value_sig}:
+    if signature in {_SECRET, _OUTPUT}:
         return _from_wire(value["value"]) if "value" in value else UNKNOWN
     return value
 
 
 def _to_wire(value: Value) -> Value:
     if value is UNKNOWN:
-        return rpc.UNKNOWN
+        return _UNKNOWN
     if isinstance(value, Secret):
-        return {rpc._special_sig_key: rpc._special_secret_sig, "value": _to_wire(value.value)}
+        return {_SIGNATURE: _SECRET, "value": _to_wire(value.value)}
     if isinstance(value, dict):
         return {name: _to_wire(item) for name, item in value.items()}
     if isinstance(value, list):

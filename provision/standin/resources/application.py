@@ -60,7 +60,7 @@ class Application(Resource):
         """Posts the application, the caller among its owners."""
         await self.foresee(session, planned, None)
         body = application_shape.to_graph(planned)
-        body["tags"] = _tags(planned)
+        body["tags"] = _tags(planned, frozenset({"featureTags"}))
         body["api"]["acceptMappedClaims"] = False
         body["owners@odata.bind"], _ = directory_shapes.owner_bindings(session, planned.get("owners"))
         made = await session.post("/applications", body, deadline=deadline)
@@ -97,7 +97,7 @@ class Application(Resource):
         await self.foresee(session, planned, {"objectId": resource_id.rpartition("/")[2]})
         async with session.lock(resource_id):
             body = application_shape.changes_to_graph(planned, changed)
-            body["tags"] = _tags(planned) if "featureTags" in changed else planned.get("tags") or []
+            body["tags"] = _tags(planned, changed)
             await _disable_leaving(session, resource_id, body, deadline)
             await session.patch(resource_id, body)
             if "oauth2PostResponseRequired" in changed:
@@ -113,12 +113,11 @@ class Application(Resource):
         await session.wait_gone(resource_id, deadline)
 
 
-def _tags(planned: State) -> list[str]:
+def _tags(planned: State, changed: frozenset[str]) -> list[str]:
     features = planned.get("featureTags")
-    if features and not contains_unknown(features):
+    if features and "featureTags" in changed:
         return directory_shapes.tags_of(features)
-    tags = planned.get("tags")
-    return [] if not tags or contains_unknown(tags) else list(tags)
+    return list(planned.get("tags") or [])
 
 
 async def _require_post(session: Session, resource_id: str, planned: State) -> None:

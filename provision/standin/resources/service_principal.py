@@ -11,7 +11,6 @@ from provision.standin.planning import State
 from provision.standin.resources import directory_shapes as shapes
 from provision.standin.resources.interface import Refused, Resource, Timeouts, carried
 from provision.standin.session import Deadline, GraphRefusal, Json, Session
-from provision.standin.wire import contains_unknown
 
 _ID = "/servicePrincipals/{servicePrincipalId}"
 _FEATURES = {
@@ -40,6 +39,8 @@ _OUTPUT_TEXTS = {
 _NOT_YET = ("does not reference a valid application object", "the backing application of the service principal")
 _MODES = ("", "notSupported", "oidc", "password", "saml")
 _TEXT_LENGTH = 1024
+_EVERYTHING = frozenset({"featureTags", "features", "tags"})
+"""What a create and a take-over set from their inputs alone."""
 
 
 class ServicePrincipal(Resource):
@@ -132,9 +133,9 @@ class ServicePrincipal(Resource):
             )
         if present:
             path = f"/servicePrincipals/{present[0]['id']}"
-            await session.patch(path, _to_graph(planned))
+            await session.patch(path, _to_graph(planned, _EVERYTHING))
             return path, {"objectId": present[0]["id"]}
-        body = _to_graph(planned) | {"appId": planned["clientId"]}
+        body = _to_graph(planned, _EVERYTHING) | {"appId": planned["clientId"]}
         body["owners@odata.bind"], _ = shapes.owner_bindings(session, planned.get("owners"))
         made = await session.post("/servicePrincipals", body, deadline=deadline, again=_not_replicated)
         return f"/servicePrincipals/{made['id']}", {"objectId": made["id"]}
@@ -165,10 +166,7 @@ class ServicePrincipal(Resource):
     ) -> None:
         """Patches the service principal and, when they differ, its owners."""
         del deadline
-        body = _to_graph(planned)
-        if not {"featureTags", "features"} & changed:
-            body["tags"] = planned.get("tags") or []
-        await session.patch(resource_id, body)
+        await session.patch(resource_id, _to_graph(planned, changed))
         if "owners" in changed:
             await shapes.set_owners(session, resource_id, planned.get("owners"))
 
@@ -207,7 +205,7 @@ def principal_from_graph(document: Json) -> State:
     }
 
 
-def _to_graph(planned: State) -> Json:
+def _to_graph(planned: State, changed: frozenset[str]) -> Json:
     relay = (planned.get("samlSingleSignOn") or {}).get("relayState")
     return {
         **{graph: planned.get(name) or None for name, graph in _TEXTS.items()},
@@ -216,18 +214,18 @@ def _to_graph(planned: State) -> Json:
         "appRoleAssignmentRequired": bool(planned.get("appRoleAssignmentRequired")),
         "notificationEmailAddresses": planned.get("notificationEmailAddresses") or [],
         "samlSingleSignOnSettings": {"relayState": relay} if relay else {},
-        "tags": _tags(planned),
+        "tags": _tags(planned, changed),
     }
 
 
-def _tags(planned: State) -> list[str]:
+def _tags(planned: State, changed: frozenset[str]) -> list[str]:
     features, older, tags = planned.get("featureTags"), planned.get("features"), planned.get("tags")
-    if features and not contains_unknown(features):
+    if features and "featureTags" in changed:
         return shapes.tags_of(features)
-    if older and not contains_unknown(older):
+    if older and "features" in changed:
         named = {new: older[0].get(old) for old, new in _FEATURES.items()}
         return shapes.tags_of([named | {"hide": not older[0].get("visibleToUsers")}])
-    return [] if not tags or contains_unknown(tags) else list(tags)
+    return list(tags or [])
 
 
 def _not_replicated(refusal: GraphRefusal) -> bool:
