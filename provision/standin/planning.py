@@ -118,7 +118,11 @@ def _canonical(item: Field, value: Value, prior: dict[str, Value] | None) -> Val
     if item.kind is Kind.LIST and item.fields:
         before = (prior["was"] if prior else None) or []
         return [
-            element if element is UNKNOWN else _block(item, element, before[index] if index < len(before) else None)
+            element
+            if element is UNKNOWN
+            else _listed(item, element, before[index])
+            if index < len(before)
+            else _block(item, element, None)
             for index, element in enumerate(value)
         ]
     if item.kind is Kind.SET:
@@ -133,6 +137,13 @@ def _block(item: Field, value: Mapping[str, Value], before: Mapping[str, Value] 
         )
         for nested in item.fields
     }
+
+
+def _listed(item: Field, value: Mapping[str, Value], before: Mapping[str, Value]) -> State:
+    """An element that was there before; its collections are empty then, not missing."""
+    planned = _block(item, value, before)
+    empty = {nested.name: [] for nested in item.fields if nested.kind.is_collection and planned[nested.name] is None}
+    return planned | empty
 
 
 def _element(item: Field, value: Value) -> Value:
@@ -210,7 +221,7 @@ def _compare(item: Field, path: str, old: Value, new: Value, given: Value) -> li
     if item.kind.is_collection and not old:
         return [(path, Change.ADD)]
     if item.kind is Kind.SET:
-        return _compare_sets(path, old, new, given)
+        return _compare_sets(item, path, old, new, given)
     if item.kind is Kind.LIST:
         return _compare_lists(item, path, old, new)
     if old == new:
@@ -224,29 +235,37 @@ def _compare_maps(path: str, old: Mapping[str, Value], new: Mapping[str, Value])
     return added + changed + [(f"{path}.{name}", Change.DELETE) for name in old if name not in new]
 
 
-def _compare_sets(path: str, old: list[Value], new: list[Value], given: Value) -> list[tuple[str, Change]]:
+def _compare_sets(item: Field, path: str, old: list[Value], new: list[Value], given: Value) -> list[tuple[str, Change]]:
     as_written = given if isinstance(given, list) and len(given) == len(new) else new
     places = {_key(element): index for index, element in enumerate(as_written)}
     before = {_key(element) for element in old}
     after = {_key(element) for element in new}
-    added = [
-        (f"{path}[{places.get(_key(element), index)}]", Change.ADD)
-        for index, element in enumerate(new)
-        if _key(element) not in before
-    ]
-    gone = [(f"{path}[{index}]", Change.DELETE) for index, element in enumerate(old) if _key(element) not in after]
-    return added + gone
+    added = {
+        places.get(_key(element), index): element for index, element in enumerate(new) if _key(element) not in before
+    }
+    gone = {index: element for index, element in enumerate(old) if _key(element) not in after}
+    found: list[tuple[str, Change]] = []
+    for index in sorted({*added, *gone}):
+        place = f"{path}[{index}]"
+        if index in added and index in gone:
+            found += _compare(_element_of(item), place, gone[index], added[index], None)
+        else:
+            found.append((place, Change.ADD if index in added else Change.DELETE))
+    return found
 
 
 def _compare_lists(item: Field, path: str, old: list[Value], new: list[Value]) -> list[tuple[str, Change]]:
     found: list[tuple[str, Change]] = []
-    element = Field(name="", kind=Kind.BLOCK, fields=item.fields) if item.fields else Field(name="")
     for index, value in enumerate(new):
         if index < len(old):
-            found += _compare(element, f"{path}[{index}]", old[index], value, None)
+            found += _compare(_element_of(item), f"{path}[{index}]", old[index], value, None)
         else:
             found.append((f"{path}[{index}]", Change.ADD))
     return found + [(f"{path}[{index}]", Change.DELETE) for index in range(len(new), len(old))]
+
+
+def _element_of(item: Field) -> Field:
+    return Field(name=item.name, kind=Kind.BLOCK, fields=item.fields) if item.fields else Field(name=item.name)
 
 
 def _key(element: Value) -> str:
