@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from provision.errors import EngineUnavailable
+
 _PULUMI_KEY = "azuread:metadataHost"
 
 
@@ -58,7 +60,7 @@ def _status(arguments: argparse.Namespace) -> int:
         "cache": str(cache_root()),
         "built engine": str(engine_home("modules")),
         "azuread plugin": f"{version}, {'installed' if installed else 'not installed'} in {user_home()}",
-        "state": str(state.directory or state.backend.partition("://")[0] + "://…"),
+        "state": state.shown,
         "passphrase": state.passphrase_from,
     }
     if arguments.json:
@@ -80,9 +82,14 @@ def _env(arguments: argparse.Namespace) -> int:
     progress = _progress()
     toolchain = ensure_engine(progress=progress)
     state = open_state(arguments.backend)
-    plugin = choose_plugin(toolchain, metadata_host=_metadata_host(arguments.stack), progress=progress)
-    if plugin.notice:
-        print(f"provision: {plugin.notice}", file=sys.stderr)
+    plugin = None
+    try:
+        plugin = choose_plugin(toolchain, metadata_host=_metadata_host(arguments.stack), progress=progress)
+        notice = plugin.notice
+    except EngineUnavailable as missing:  # the shell may be for a stack without it, or for another target
+        notice = str(missing)
+    if notice:
+        print(f"provision: {notice}", file=sys.stderr)
     variables = engine_environment(toolchain, state, plugin)
     # What the shell has already is not repeated: a backend's URL of the user's may hold a password.
     print(export_lines({name: value for name, value in variables.items() if os.environ.get(name) != value}), end="")

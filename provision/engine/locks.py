@@ -14,7 +14,7 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 # pkg/backend/diy/lock.go, checkForLock: "\n  <url>: created by <user>@<host> (pid <pid>) at <RFC 3339>"
 _LOCK = re.compile(
@@ -38,7 +38,8 @@ class Lock:
     @property
     def file(self) -> Path | None:
         """The lock's file in a ``file://`` backend."""
-        return Path(unquote(self.url.removeprefix("file://"))) if self.url.startswith("file://") else None
+        parts = urlsplit(self.url)  # the engine adds a query of its own
+        return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
     @property
     def stale(self) -> bool:

@@ -318,7 +318,7 @@ class StackRunner:
                 except automation.StackNotFoundError:
                     if not may_create:
                         raise StateUnavailable(
-                            f"There is no stack {self._name} in {self._where()}.",
+                            f"There is no stack {self._name} in {self._state.shown}.",
                             remedy=f"Make it with `provision up --stack {self._name}`, or check PULUMI_BACKEND_URL.",
                         ) from None
                 except automation.CommandError as failure:
@@ -355,9 +355,6 @@ class StackRunner:
             if lock.file is not None:
                 lock.file.unlink(missing_ok=True)
         return True
-
-    def _where(self) -> str:
-        return str(self._state.directory or self._state.backend.partition("://")[0] + "://…")
 
 
 class _ErrorFile(AbstractContextManager[Path]):

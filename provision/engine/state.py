@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_data_path, user_runtime_path
@@ -28,12 +28,17 @@ _SCHEMES = ("file", "azblob", "s3", "gs", "postgres", "http", "https")
 class State:
     """A backend and its passphrase."""
 
-    backend: str
-    """Pulumi's backend URL."""
+    backend: str = field(repr=False)
+    """Pulumi's backend URL; may hold a password, see ``shown``."""
     passphrase_file: Path | None
     """The file that holds the passphrase; None when ``PULUMI_CONFIG_PASSPHRASE`` itself is set."""
     passphrase_from: str
     """Where the passphrase comes from, in words, for messages."""
+
+    @property
+    def shown(self) -> str:
+        """Where the state is, as it may be shown."""
+        return str(self.directory or _without_password(self.backend))
 
     @property
     def directory(self) -> Path | None:

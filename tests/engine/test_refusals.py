@@ -1,0 +1,116 @@
+"""Each failure that users meet is one sentence of its kind, with a remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from provision.engine.events import Diagnostic
+from provision.engine.refusals import error_left_by_program, refusal
+from provision.errors import (
+    ConsentPending,
+    EngineUnavailable,
+    NotPermitted,
+    PolicyRefuses,
+    ProvisionError,
+    SignInFailed,
+    StateUnavailable,
+    Unreachable,
+    leave_for_caller,
+)
+
+CASES = [
+    (
+        "ApplicationsClient.BaseClient.Post(): clientCredentialsToken: received HTTP status 401 with response: "
+        '{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided. Ensure the '
+        'secret being sent in the request is the client secret value. Trace ID: 1 Correlation ID: 2"}',
+        SignInFailed,
+        "AADSTS7000215: Invalid client secret provided",
+    ),
+    (
+        "could not create application: unexpected status 403 (403 Forbidden) with error: Authorization_RequestDenied: "
+        "Insufficient privileges to complete the operation.",
+        NotPermitted,
+        "too few rights",
+    ),
+    (
+        "adding password: unexpected status 400 with error: CredentialInvalidLifetimeAsPerAppPolicy: Credential "
+        "lifetime exceeds the max value allowed as per assigned policy",
+        PolicyRefuses,
+        "forbids this secret or its lifetime",
+    ),
+    (
+        'Get "https://localhost:8443/metadata/endpoints?api-version=2022-09-01": dial tcp 127.0.0.1:8443: connect: '
+        "connection refused",
+        Unreachable,
+        "does not answer: .*connection refused",
+    ),
+    (
+        'Get "https://localhost:8443/metadata/endpoints": tls: failed to verify certificate: x509: certificate '
+        "signed by unknown authority",
+        Unreachable,
+        "certificate is not trusted",
+    ),
+    (
+        "no resource plugin 'pulumi-resource-azuread' found in the workspace at version v6.11.1 or on your $PATH",
+        EngineUnavailable,
+        "plugin is missing",
+    ),
+    ("failed to load checkpoint: unexpected end of JSON input", StateUnavailable, "cannot be read"),
+    (
+        "getting stack configuration: get stack secrets manager: incorrect passphrase",
+        StateUnavailable,
+        "from the keyring",
+    ),
+    ("the stars are wrong\nand more", ProvisionError, "could not finish stack dev: the stars are wrong"),
+]
+
+
+@pytest.mark.parametrize(("said", "kind", "sentence"), CASES, ids=[case[0][:30] for case in CASES])
+@pytest.mark.parametrize("channel", ["diagnostic", "stderr"])
+def test_each_failure_has_its_kind(said: str, kind: type[ProvisionError], sentence: str, channel: str) -> None:
+    """The engine says it in an event once a run has begun, and on standard error before."""
+    by_event = channel == "diagnostic"
+    error = refusal(
+        "" if by_event else f"warning: something else\nerror: {said}\n",
+        [Diagnostic("warning", "AADSTS1: not an error"), *([Diagnostic("error", said)] if by_event else [])],
+        stack="dev",
+        passphrase="the keyring",
+    )
+    assert type(error) is kind
+    import re
+
+    assert re.search(sentence, error.message)
+    assert "\n" not in str(error)
+    assert error.remedy or kind is ProvisionError
+
+
+def test_an_error_of_the_program_travels_whole_and_privately(tmp_path: Path) -> None:
+    file = tmp_path / "error.json"
+    leave_for_caller(
+        ConsentPending("Consent is missing.", remedy="Open the page."), {"PROVISION_ERROR_FILE": str(file)}
+    )
+    assert file.stat().st_mode & 0o777 == 0o600
+    error = error_left_by_program(file)
+    assert type(error) is ConsentPending
+    assert (error.message, error.remedy) == ("Consent is missing.", "Open the page.")
+
+
+def test_a_program_under_plain_pulumi_leaves_nothing() -> None:
+    leave_for_caller(ConsentPending("Consent is missing."), {})
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"class": "ConsentPending"})])
+def test_a_file_that_is_no_record_is_no_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "error.json").write_text(content)
+    assert error_left_by_program(tmp_path / "error.json") is None
+
+
+def test_an_unknown_kind_of_error_keeps_its_sentence(tmp_path: Path) -> None:
+    """A newer program under an older command."""
+    (tmp_path / "error.json").write_text(json.dumps({"class": "Newer", "message": "New words."}))
+    error = error_left_by_program(tmp_path / "error.json")
+    assert type(error) is ProvisionError
+    assert error.message == "New words."
