@@ -20,13 +20,7 @@ Only ``provision.cli`` turns them into output and an exit code. A message never 
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
 from typing import ClassVar
-
-ERROR_FILE = "PROVISION_ERROR_FILE"
-"""Names the file in which a Pulumi program leaves its error for the command that runs it."""
 
 
 class ProvisionError(Exception):
@@ -112,20 +106,3 @@ class Interrupted(ProvisionError):
     """Stopped by a signal; running again continues."""
 
     exit_code = 12
-
-
-def leave_for_caller(error: ProvisionError, environ: Mapping[str, str] = os.environ) -> None:
-    """Hands an error out of a Pulumi program, whose only other way out is the engine's text.
-
-    Under plain ``pulumi`` nobody asks for it, and nothing is written: the program then shows the sentence itself.
-
-    Args:
-        error: what the program gives up with.
-        environ: where ``PROVISION_ERROR_FILE`` is looked up.
-    """
-    if not (path := environ.get(ERROR_FILE)):
-        return
-    record = {"class": type(error).__name__, "message": error.message, "remedy": error.remedy}
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(record, stream)

@@ -26,10 +26,14 @@ from provision.engine.locks import locks_in
 from provision.engine.refusals import error_left_by_program, locked, refusal
 from provision.engine.state import State
 from provision.engine.toolchain import Toolchain
-from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, StateUnavailable
+from provision.errors import InvalidInput, ProvisionError, StateUnavailable
+
+ERROR_FILE = "PROVISION_ERROR_FILE"
+"""Names the file into which the program writes its own error before it gives up (``app.program`` does)."""
 
 _SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
 _STACK_TYPE = "pulumi:pulumi:Stack"
+_CHECKPOINT_VERSION = 3
 _Result = TypeVar("_Result")
 
 
@@ -96,6 +100,10 @@ class StackRunner:
 
     def __repr__(self) -> str:
         return f"StackRunner({self._name!r}, project={str(self._project)!r})"
+
+    def add_environment(self, variables: Mapping[str, str]) -> None:
+        """Adds to the engine's environment, for the runs that follow."""
+        self._environment.update(variables)
 
     # Operations ---------------------------------------------------------------------------------------------------
 
@@ -201,6 +209,33 @@ class StackRunner:
         said = self._ask("stack", "export", *(["--show-secrets"] if show_secrets else []))
         deployment: dict[str, Any] = json.loads(said).get("deployment") or {}
         return deployment
+
+    def export_if_made(self) -> dict[str, Any]:
+        """The deployment without decrypted secrets; empty when the stack is not there yet.
+
+        In a ``file://`` backend the checkpoint is read as it lies there, which spares an engine start; what cannot be
+        read so (compressed, or of another version) is left to the engine.
+        """
+        directory = self._state.directory
+        if directory is not None:
+            stacks = directory / ".pulumi" / "stacks" / self._project_name()
+            if not any(stacks.glob(f"{self._name}.json*")):
+                return {}
+            try:
+                checkpoint = json.loads((stacks / f"{self._name}.json").read_text(encoding="utf-8"))
+                if checkpoint["version"] == _CHECKPOINT_VERSION:
+                    return dict(checkpoint["checkpoint"].get("latest") or {})
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                pass
+        try:
+            return self.export()
+        except StateUnavailable as missing:
+            if "There is no stack" in missing.message:
+                return {}
+            raise
+
+    def _project_name(self) -> str:
+        return str(yaml.safe_load((self._project / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
 
     def pending_operations(self) -> tuple[PendingOperation, ...]:
         """What a killed run had begun: each may or may not have taken effect on the other side."""

@@ -18,7 +18,6 @@ from provision.errors import (
     SignInFailed,
     StateUnavailable,
     Unreachable,
-    leave_for_caller,
 )
 
 CASES = [
@@ -87,19 +86,14 @@ def test_each_failure_has_its_kind(said: str, kind: type[ProvisionError], senten
     assert error.remedy or kind is ProvisionError
 
 
-def test_an_error_of_the_program_travels_whole_and_privately(tmp_path: Path) -> None:
+def test_an_error_of_the_program_travels_whole(tmp_path: Path) -> None:
     file = tmp_path / "error.json"
-    leave_for_caller(
-        ConsentPending("Consent is missing.", remedy="Open the page."), {"PROVISION_ERROR_FILE": str(file)}
+    file.write_text(
+        json.dumps({"class": "ConsentPending", "message": "Consent is missing.", "remedy": "Open the page."})
     )
-    assert file.stat().st_mode & 0o777 == 0o600
     error = error_left_by_program(file)
     assert type(error) is ConsentPending
     assert (error.message, error.remedy) == ("Consent is missing.", "Open the page.")
-
-
-def test_a_program_under_plain_pulumi_leaves_nothing() -> None:
-    leave_for_caller(ConsentPending("Consent is missing."), {})
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"class": "ConsentPending"})])

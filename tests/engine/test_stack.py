@@ -79,10 +79,11 @@ def test_the_programs_own_error_keeps_sentence_remedy_and_exit_code(project: Mak
     tiny = project(
         """
         import pulumi
-        from provision.errors import PolicyRefuses, leave_for_caller
-        refused = PolicyRefuses("Secrets may live 90 days.", remedy="Choose 3 months.")
-        leave_for_caller(refused)
-        raise pulumi.RunError(str(refused))
+        from provision.app.program import guarded
+        from provision.errors import PolicyRefuses
+        def program():
+            raise PolicyRefuses("Secrets may live 90 days.", remedy="Choose 3 months.")
+        guarded(program)
         """
     )
     with pytest.raises(PolicyRefuses) as raised:
