@@ -296,6 +296,12 @@ class Directory:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
+    def latest_requests(self, limit: int) -> list[Document]:
+        """The last ``limit`` lines of the request log, newest first."""
+        cursor = self._db.execute("SELECT * FROM request ORDER BY n DESC LIMIT ?", (limit,))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
     def clear_requests(self) -> None:
         """Empties the request log."""
         self._db.execute("DELETE FROM request")
