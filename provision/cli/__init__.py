@@ -11,10 +11,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from provision.cli import engine, sandbox
+from provision.cli import engine, registration, sandbox
 from provision.errors import Interrupted, ProvisionError
 
-_COMMANDS = (sandbox, engine)
+_COMMANDS = (registration, engine, sandbox)
 
 
 def build_parser() -> argparse.ArgumentParser:

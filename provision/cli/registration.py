@@ -81,7 +81,8 @@ def _command(
 
 
 def _open(arguments: argparse.Namespace) -> Onboarding:
-    from provision.onboard.stories import Onboarding, Request
+    from provision.onboard.project import Request
+    from provision.onboard.stories import Onboarding
 
     names = Request.__dataclass_fields__
     given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}

@@ -1,0 +1,356 @@
+"""The commands of the app registration as stories: up, preview, refresh, destroy, outputs, hand-off, adopt.
+
+Owns: the order in which the rooms are asked. Settings are checked before anything is started, the tenant before
+anything is created, and what an interrupted run left is put right before the engine runs. Does not own: wording on the
+screen and exit codes (``cli``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provision.app import ownership
+from provision.app.adopt import Difference, drift, import_plan
+from provision.app.component import TYPE as COMPONENT
+from provision.app.component import slot_display_names, slot_name
+from provision.app.preflight import Preflight, finish_interrupted_create, preflight
+from provision.app.program import PREFLIGHT_VARIABLE
+from provision.engine.environment import engine_environment
+from provision.engine.events import Event, ResourceStep, RunResult
+from provision.engine.plugin import choose_plugin
+from provision.engine.stack import ImportedResource, StackRunner
+from provision.engine.state import State, open_state
+from provision.engine.toolchain import Toolchain, ensure_engine
+from provision.errors import InvalidInput, WouldOverwrite
+from provision.microsoft.az_bridge import AzBridge
+from provision.microsoft.credentials import Credential, sign_in
+from provision.microsoft.graph import Graph
+from provision.microsoft.tokens import Caller
+from provision.onboard.handoff import write_handoff
+from provision.onboard.project import Request, choose_stack, find_project
+from provision.onboard.recover import recover
+from provision.secrets.slots import ensure_secret
+from provision.settings import credential as credentials
+from provision.settings import endpoints as addresses
+from provision.settings import profile as profiles
+from provision.settings.credential import CredentialSetting
+from provision.settings.endpoints import Endpoints
+from provision.settings.plugin import plugin_configuration
+from provision.settings.stack import NAMESPACE, StackSettings
+
+Say = Callable[[str], None]
+PROJECT = NAMESPACE
+_CHANGING = ("create", "update", "delete", "replace")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    outputs: Mapping[str, Any]
+    """The stack's outputs; secret ones are None unless they were asked for."""
+    secret_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    consent_url: str = ""
+    """Where somebody else must consent; empty when consent is there."""
+    changes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A registration that was taken into the state."""
+
+    drift: Sequence[Difference]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that ``up`` would do."""
+
+    operation: str
+    type: str
+    name: str
+
+
+@dataclass(frozen=True)
+class _SignedIn:
+    """Everything that a run against a tenant needs."""
+
+    runner: StackRunner
+    settings: StackSettings
+    endpoints: Endpoints
+    caller: Caller
+    graph: Graph
+
+
+class Onboarding:
+    """One stack of the project, ready for its commands.
+
+    Args:
+        project: the folder of ``Pulumi.yaml``.
+        stack: the stack's name.
+        toolchain: the engine.
+        state: backend and passphrase.
+        asked: configuration that the command line sets (full key to value).
+        say: told single lines on the way.
+    """
+
+    def __init__(
+        self, *, project: Path, stack: str, toolchain: Toolchain, state: State, asked: Mapping[str, str], say: Say
+    ) -> None:
+        self.project = project
+        self.stack = stack
+        self._toolchain = toolchain
+        self._state = state
+        self._asked = dict(asked)
+        self._say = say
+
+    @classmethod
+    def open(cls, request: Request, *, say: Say, environ: Mapping[str, str] = os.environ) -> Onboarding:
+        """Finds the project, the stack, the engine and the state.
+
+        Raises:
+            InvalidInput: no project, or no way to tell which stack.
+            EngineUnavailable: no engine can be had.
+            StateUnavailable: the state cannot be used.
+        """
+        project = find_project(request.project, start=Path.cwd())
+        stack = choose_stack(request.stack, project, environ=environ)
+        return cls(
+            project=project,
+            stack=stack,
+            toolchain=ensure_engine(progress=say, environ=environ),
+            state=open_state(request.backend, environ=environ),
+            asked=request.configuration(),
+            say=say,
+        )
+
+    # Commands
+
+    def up(self) -> Outcome:
+        """Creates or updates the registration, consents, and makes the secret; finishes what was interrupted.
+
+        Raises:
+            ProvisionError: one of its kinds; what was done stays done, and running again continues.
+        """
+        with self._signed_in(write=True) as run:
+            recover(
+                run.runner,
+                run.graph,
+                tag=self._tag(run.settings),
+                slot_names=slot_display_names(run.settings),
+                say=self._say,
+            )
+            found = self._check(run)
+            finish_interrupted_create(found, run.settings, run.graph)
+            result = run.runner.up()
+            notes = list(found.notes)
+            if not run.settings.secret_in_state:
+                result, minted = self._secret_elsewhere(run, found, result)
+                notes += minted
+            if run.settings.mpn_id and run.settings.sign_in_audience == "AzureADMultipleOrgs":
+                notes += self._verified_publisher(run, str(result.outputs["clientId"].value))
+            return self._outcome(result, notes, pending=found.consent_pending(run.settings))
+
+    def preview(self) -> list[Change]:
+        """What ``up`` would change."""
+        with self._signed_in(write=True) as run:
+            self._check(run)
+            result = run.runner.preview()
+            return [
+                Change(step.operation, step.type, step.name)
+                for step in result.steps
+                if step.operation.startswith(_CHANGING) and step.type != "pulumi:pulumi:Stack"
+            ]
+
+    def refresh(self) -> Outcome:
+        """Reads the tenant into the state; the next ``up`` or ``preview`` shows what differs."""
+        with self._signed_in(write=False) as run:
+            return self._outcome(run.runner.refresh(), [])
+
+    def destroy(self) -> None:
+        """Removes the registration and everything under it, and the stack from the state."""
+        with self._signed_in(write=False) as run:
+            run.runner.destroy(remove=True)
+
+    def outputs(self, *, show_secrets: bool = True) -> Outcome:
+        """The stack's outputs, from the state alone.
+
+        Args:
+            show_secrets: whether to decrypt the secret ones.
+        """
+        values = self._runner({}).outputs(show_secrets=show_secrets)
+        return Outcome(
+            outputs={name: output.value for name, output in values.items()},
+            secret_names=tuple(name for name, output in values.items() if output.secret),
+        )
+
+    def handoff(self, file: Path) -> Path:
+        """Writes the file for the person who enters the values in the product.
+
+        Raises:
+            WouldOverwrite: the file exists.
+            InvalidInput: there is nothing to hand over.
+        """
+        if file.exists():
+            raise WouldOverwrite(f"{file} already exists and is not overwritten.", remedy="Name another file.")
+        runner = self._runner({})
+        settings = StackSettings.from_config(runner.config(), beside=self.project, source=runner.config_file.name)
+        write_handoff(file, self.outputs().outputs, product=settings.profile.product)
+        return file
+
+    def adopt(self, client_id: str) -> Adoption:
+        """Takes a registration that was made by hand into the state; nothing is created or changed in the tenant.
+
+        Args:
+            client_id: its Application (client) ID.
+
+        Raises:
+            InvalidInput: there is no such registration in the tenant, or the stack has one already.
+        """
+        with self._signed_in(write=True) as run:
+            found = self._check(run)
+            application = run.graph.application_by_app_id(client_id)
+            if application is None:
+                raise InvalidInput(
+                    f"There is no app registration with the client id {client_id} in tenant {found.tenant_id}.",
+                    remedy="Copy Application (client) ID from the registration's overview page.",
+                )
+            plan = import_plan(application, run.graph)
+            settings = run.settings
+            if extra := plan.extra_scopes(settings.scopes):
+                run.runner.set_config({f"{NAMESPACE}:extraScopes": " ".join([*settings.extra_scopes, *extra])})
+            run.runner.import_resources(
+                [
+                    ImportedResource(
+                        entry.type, entry.name, id=entry.id, parent=entry.parent, component=entry.type == COMPONENT
+                    )
+                    for entry in plan
+                ]
+            )
+            return Adoption(drift=drift(application, plan, settings, found), notes=(*found.notes, *plan.notes))
+
+    # How
+
+    def _runner(self, environment: Mapping[str, str]) -> StackRunner:
+        return StackRunner(
+            project=self.project,
+            stack=self.stack,
+            toolchain=self._toolchain,
+            state=self._state,
+            environment={**engine_environment(self._toolchain, self._state), **environment},
+            on_event=self._show,
+            say=self._say,
+        )
+
+    @contextlib.contextmanager
+    def _signed_in(self, *, write: bool) -> Iterator[_SignedIn]:
+        """Checks the settings, signs in, and opens Graph and the engine as the same caller."""
+        plain = self._runner({})
+        config = {**plain.config(), **self._asked}
+        if write:
+            config.setdefault(f"{NAMESPACE}:instanceId", str(uuid.uuid4()))
+        settings = StackSettings.from_config(config, beside=self.project, source=plain.config_file.name)
+        endpoints = addresses.resolve(metadata_host=settings.metadata_host, environment=settings.environment)
+        how = credentials.read(
+            settings.credential, tenant_id=settings.tenant_id, client_id=settings.credential_client_id
+        )
+        plugin = choose_plugin(self._toolchain, metadata_host=endpoints.metadata_host, progress=self._say)
+        if plugin.notice:
+            self._say(plugin.notice)
+        credential, caller = sign_in(how, endpoints, prompt=self._say)
+        if write:
+            config.setdefault("azuread:tenantId", caller.tenant_id)
+            plain.set_config(config)
+        environment = {
+            **engine_environment(self._toolchain, self._state, plugin),
+            **plugin_configuration(how, endpoints),
+        }
+        with contextlib.ExitStack() as closing:
+            graph = closing.enter_context(Graph(credential, endpoints))
+            environment |= self._bridge(closing, how, credential, caller, environment)
+            yield _SignedIn(self._runner(environment), settings, endpoints, caller, graph)
+
+    def _bridge(
+        self,
+        closing: contextlib.ExitStack,
+        how: CredentialSetting,
+        credential: Credential,
+        caller: Caller,
+        environment: dict[str, str],
+    ) -> dict[str, str]:
+        """The plugin knows no device code and no browser: it asks ``az``, and this process answers."""
+        if not how.is_interactive:
+            return {}
+        return closing.enter_context(AzBridge(credential, caller)).environment(environment)
+
+    def _check(self, run: _SignedIn) -> Preflight:
+        found = preflight(run.settings, run.endpoints, run.caller, run.graph, project=PROJECT, stack=self.stack)
+        run.runner.add_environment({PREFLIGHT_VARIABLE: found.to_json()})
+        return found
+
+    def _tag(self, settings: StackSettings) -> str:
+        return ownership.stack_tag(PROJECT, self.stack, settings.instance_id)
+
+    def _secret_elsewhere(self, run: _SignedIn, found: Preflight, result: RunResult) -> tuple[RunResult, list[str]]:
+        """Mints the secret that the state must not hold, when there is none alive, and shows it to the engine."""
+        minted = ensure_secret(
+            run.graph,
+            run.settings,
+            client_id=str(result.outputs["clientId"].value),
+            name=slot_name(run.settings.profile.secret_name, run.settings.secret_slot),
+            end=found.secret_end,
+            remember=lambda made: run.runner.set_config(made.configuration()),
+        )
+        if minted is None:
+            return result, []
+        note = f"The client secret's value is in {minted.sink}; Pulumi's state does not hold it."
+        return run.runner.up(), [note]
+
+    def _outcome(self, result: RunResult, notes: Sequence[str], *, pending: Sequence[str] = ()) -> Outcome:
+        outputs = {name: output.value for name, output in result.outputs.items()}
+        return Outcome(
+            outputs=outputs,
+            secret_names=tuple(name for name, output in result.outputs.items() if output.secret),
+            notes=tuple(notes),
+            consent_url=str(outputs.get("adminConsentUrl", "")) if pending else "",
+            changes=result.changes,
+        )
+
+    def _show(self, event: Event) -> None:
+        if (
+            isinstance(event, ResourceStep)
+            and event.operation.startswith(_CHANGING)
+            and event.status != "started"
+            and event.type != "pulumi:pulumi:Stack"
+        ):
+            changed = f" ({', '.join(event.changed)})" if event.changed else ""
+            self._say(f"  {event.operation:8} {event.type.rpartition(':')[2]} {event.name}{changed}: {event.status}")
+
+    def _verified_publisher(self, run: _SignedIn, client_id: str) -> list[str]:
+        application = run.graph.application_by_app_id(client_id)
+        if application is None or application.verified_publisher:
+            return []
+        if run.caller.kind != "user":
+            return [
+                f"The verified publisher {run.settings.mpn_id} is not set: Microsoft lets only a signed-in user do it, "
+                "in the publisher's own tenant."
+            ]
+        run.graph.set_verified_publisher(application.object_id, run.settings.mpn_id or "")
+        return [f"Verified publisher set: {run.settings.mpn_id}."]
+
+
+def profile_rows(project: Path | None = None) -> list[tuple[str, str, str, str]]:
+    """The product profiles as rows: id, product, redirect URI, the secret's lifetime."""
+    beside = project or find_project(None, start=Path.cwd())
+    return [
+        (found.id, found.product, found.redirect_uri or "your own (--redirect-uri)", f"{found.secret_months} months")
+        for found in profiles.available(beside=beside)
+    ]
