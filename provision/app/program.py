@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_azuread as azuread
 
 from provision.app import ownership
 from provision.app.component import FederatedTrust, MailAppArgs, SecretElsewhere, SecretSlot
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
-from provision.errors import InvalidInput, ProvisionError
+from provision.errors import InvalidInput, ProvisionError, SignInFailed
 from provision.settings import credential as credentials
 from provision.settings import endpoints as clouds
 from provision.settings.endpoints import Endpoints
@@ -88,11 +89,23 @@ def checked_stack(environ: Mapping[str, str] = os.environ) -> Checked:
     endpoints = clouds.resolve(metadata_host=settings.metadata_host, environment=settings.environment, environ=environ)
     handed_on = environ.get(PREFLIGHT_VARIABLE)
     if handed_on:
-        return Checked(settings, endpoints, Preflight.from_json(handed_on))
-    found = _look(settings, endpoints, environ)
-    for note in found.notes:
-        pulumi.log.info(note)
+        found = Preflight.from_json(handed_on)
+    else:
+        found = _look(settings, endpoints, environ)
+        for note in found.notes:
+            pulumi.log.info(note)
+    _require_same_tenant(found)
     return Checked(settings, endpoints, found)
+
+
+def _require_same_tenant(found: Preflight) -> None:
+    """Refuses when the plugin, which signs in by itself, ended up in another tenant than the pre-flight looked at."""
+    plugin = azuread.get_client_config()
+    if plugin.tenant_id.lower() != found.tenant_id:
+        raise SignInFailed(
+            f"The azuread plugin is signed in to tenant {plugin.tenant_id}, but {found.tenant_id} was checked.",
+            remedy="Set azuread:tenantId, and unset ARM_* variables of another sign-in.",
+        )
 
 
 def _look(settings: StackSettings, endpoints: Endpoints, environ: Mapping[str, str]) -> Preflight:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 15.0, 100.0
 _CUT_RETRIES = 2
+_MAX_PAGES = 1000
 _REPEATABLE = frozenset({429, 500, 502, 503, 504})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 """Methods whose second arrival changes nothing more; of a POST only 429 (not carried out) is repeated."""
@@ -190,3 +191,24 @@ def _repeat_handler(base: type[Any], cut: type[Exception]) -> type[Any]:
             return await send(request, transport)
 
     return _Repeat
+
+
+def query_of(parameters: Any) -> Any:
+    """The SDK's request configuration with these query parameters."""
+    from kiota_abstractions.base_request_configuration import RequestConfiguration
+
+    return RequestConfiguration(query_parameters=parameters)
+
+
+async def all_pages(builder: Any, get: Callable[[Any], Awaitable[Any]]) -> list[Any]:
+    """Every item of a collection, following ``@odata.nextLink`` ("Paging Microsoft Graph data in your app")."""
+    items: list[Any] = []
+    page = await get(builder)
+    for _ in range(_MAX_PAGES):
+        if page is None:
+            break
+        items += page.value or []
+        if not page.odata_next_link:
+            break
+        page = await builder.with_url(page.odata_next_link).get()
+    return items

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from provision.errors import ProvisionError, Unreachable
 from provision.microsoft import policies, publisher
-from provision.microsoft.channel import AnswerLost, Channel
+from provision.microsoft.channel import AnswerLost, Channel, all_pages, query_of
 from provision.microsoft.credentials import Credential
 from provision.microsoft.objects import (
     Application,
@@ -50,7 +50,6 @@ _WRITE_APPS = (
 )
 _READ_APPS = "Application.Read.All"
 _WRITE_GRANTS = "DelegatedPermissionGrant.ReadWrite.All, or a Cloud Application or Application Administrator"
-_MAX_PAGES = 1000
 
 
 def _gone(refusal: GraphRefusal) -> bool:
@@ -106,34 +105,22 @@ class Graph:
         """The app registrations that carry a tag ("List applications")."""
         return self.applications(f"tags/any(t:t eq {_quoted(tag)})")
 
-    def applications_by_name(self, display_name: str) -> list[Application]:
-        """The app registrations of a display name, which need not be unique ("List applications")."""
-        return self.applications(f"displayName eq {_quoted(display_name)}")
-
     def applications(self, condition: str) -> list[Application]:
         """The app registrations that a ``$filter`` condition selects, all pages ("List applications")."""
         from msgraph.generated.applications.applications_request_builder import ApplicationsRequestBuilder as Builder
 
-        query = _query(Builder.ApplicationsRequestBuilderGetQueryParameters(filter=condition, select=_APP_FIELDS))
+        query = query_of(Builder.ApplicationsRequestBuilderGetQueryParameters(filter=condition, select=_APP_FIELDS))
 
         async def request(client: GraphServiceClient) -> list[Any]:
-            return await _all_pages(client.applications, lambda page: page.get(query))
+            return await all_pages(client.applications, lambda page: page.get(query))
 
         return [application_of(a) for a in self._channel.call(request, "list applications", needs=_READ_APPS) or ()]
-
-    def delete_application(self, object_id: str) -> None:
-        """Deletes an app registration; no error when it is gone already ("Delete application")."""
-
-        async def request(client: GraphServiceClient) -> None:
-            await client.applications.by_application_id(object_id).delete()
-
-        self._channel.call(request, "delete the application", needs=_WRITE_APPS, absent=_gone)
 
     def owners(self, object_id: str) -> list[str]:
         """Object ids of an app registration's owners ("List owners of an application")."""
 
         async def request(client: GraphServiceClient) -> list[Any]:
-            return await _all_pages(client.applications.by_application_id(object_id).owners, lambda page: page.get())
+            return await all_pages(client.applications.by_application_id(object_id).owners, lambda page: page.get())
 
         return [owner.id for owner in self._channel.call(request, "list the owners", needs=_READ_APPS) or ()]
 
@@ -147,17 +134,6 @@ class Graph:
             return await client.applications.by_application_id(object_id).patch(body)
 
         self._channel.call(request, "rename the application", needs=_WRITE_APPS)
-
-    def set_tags(self, object_id: str, tags: Iterable[str]) -> None:
-        """Replaces an app registration's tags ("Update application")."""
-        from msgraph.generated.models.application import Application as Body
-
-        body = Body(tags=list(tags))
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.applications.by_application_id(object_id).patch(body)
-
-        self._channel.call(request, "tag the application", needs=_WRITE_APPS)
 
     # Secrets
 
@@ -256,7 +232,7 @@ class Graph:
 
             async def request(client: GraphServiceClient) -> list[Any]:
                 builder = client.applications.by_application_id(object_id).app_management_policies
-                return await _all_pages(builder, lambda page: page.get())
+                return await all_pages(builder, lambda page: page.get())
 
             answer = self._channel.call(request, "read the application's policies", absent=_gone_or_forbidden)
             assigned = answer or []
@@ -281,7 +257,7 @@ class Graph:
         )
 
         fields = _SP_FIELDS + (["appRoles", "oauth2PermissionScopes"] if with_permissions else [])
-        query = _query(
+        query = query_of(
             Builder.ServicePrincipalsRequestBuilderGetQueryParameters(
                 filter=f"appId eq {_quoted(app_id)}", select=fields
             )
@@ -305,14 +281,6 @@ class Graph:
 
         return service_principal_of(self._channel.call(request, "make the enterprise application", needs=_WRITE_APPS))
 
-    def delete_service_principal(self, object_id: str) -> None:
-        """Deletes an enterprise application; no error when it is gone already ("Delete servicePrincipal")."""
-
-        async def request(client: GraphServiceClient) -> None:
-            await client.service_principals.by_service_principal_id(object_id).delete()
-
-        self._channel.call(request, "delete the enterprise application", needs=_WRITE_APPS, absent=_gone)
-
     def grants(self, client_object_id: str) -> list[Grant]:
         """The delegated permission grants of a client's service principal ("List oauth2PermissionGrants")."""
         from msgraph.generated.oauth2_permission_grants.oauth2_permission_grants_request_builder import (
@@ -320,10 +288,10 @@ class Graph:
         )
 
         condition = f"clientId eq {_quoted(client_object_id)}"
-        query = _query(Builder.Oauth2PermissionGrantsRequestBuilderGetQueryParameters(filter=condition))
+        query = query_of(Builder.Oauth2PermissionGrantsRequestBuilderGetQueryParameters(filter=condition))
 
         async def request(client: GraphServiceClient) -> list[Any]:
-            return await _all_pages(client.oauth2_permission_grants, lambda page: page.get(query))
+            return await all_pages(client.oauth2_permission_grants, lambda page: page.get(query))
 
         return [grant_of(g) for g in self._channel.call(request, "list the grants", needs="Directory.Read.All") or ()]
 
@@ -346,7 +314,7 @@ class Graph:
 
         async def request(client: GraphServiceClient) -> list[Any]:
             builder = client.applications.by_application_id(object_id).federated_identity_credentials
-            return await _all_pages(builder, lambda page: page.get())
+            return await all_pages(builder, lambda page: page.get())
 
         found = self._channel.call(request, "list the federated credentials", needs=_READ_APPS)
         return [federated_credential_of(item) for item in found or ()]
@@ -419,23 +387,3 @@ class Graph:
             time.sleep(pause)
             delay = min(delay * 2, 16.0)
         return found
-
-
-def _query(parameters: Any) -> Any:
-    from kiota_abstractions.base_request_configuration import RequestConfiguration
-
-    return RequestConfiguration(query_parameters=parameters)
-
-
-async def _all_pages(builder: Any, get: Callable[[Any], Awaitable[Any]]) -> list[Any]:
-    """Every item of a collection, following ``@odata.nextLink`` ("Paging Microsoft Graph data in your app")."""
-    items: list[Any] = []
-    page = await get(builder)
-    for _ in range(_MAX_PAGES):
-        if page is None:
-            break
-        items += page.value or []
-        if not page.odata_next_link:
-            break
-        page = await builder.with_url(page.odata_next_link).get()
-    return items
