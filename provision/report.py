@@ -67,9 +67,7 @@ def mask(outputs: Mapping[str, Any], secret_names: Sequence[str], *, show_secret
         secret_names: which of them are secret.
         show_secrets: whether the person asked to see them.
     """
-    return {
-        name: MASK if name in secret_names and value and not show_secrets else value for name, value in outputs.items()
-    }
+    return {name: MASK if name in secret_names and not show_secrets else value for name, value in outputs.items()}
 
 
 def outputs_table(outputs: Mapping[str, Any]) -> str:
@@ -81,8 +79,7 @@ def outputs_table(outputs: Mapping[str, Any]) -> str:
 def outputs_json(outputs: Mapping[str, Any], secret_names: Sequence[str], *, show_secrets: bool) -> str:
     """The outputs as one JSON object; a secret not asked for is ``"[secret]"``, as in Pulumi."""
     shown = {
-        name: "[secret]" if name in secret_names and value and not show_secrets else value
-        for name, value in outputs.items()
+        name: "[secret]" if name in secret_names and not show_secrets else value for name, value in outputs.items()
     }
     return json.dumps(shown, indent=2, sort_keys=True)
 

@@ -135,7 +135,7 @@ def _destroy(arguments: argparse.Namespace) -> int:
 
 
 def _outputs(arguments: argparse.Namespace) -> int:
-    outcome = _open(arguments).outputs()
+    outcome = _open(arguments).outputs(show_secrets=arguments.show_secrets)
     if arguments.json:
         print(report.outputs_json(outcome.outputs, outcome.secret_names, show_secrets=arguments.show_secrets))
     elif arguments.env:
