@@ -27,7 +27,11 @@ def _only_the_protocol(name: str) -> None:
     sys.modules[name] = package
 
 
+_NOT_NEEDED = ("httpx._main", "trio")
+"""httpx's command line (it loads rich) and httpcore's other event loop: both are optional and cost half a second."""
+
 if __name__ == "__main__":
+    sys.modules.update(dict.fromkeys(_NOT_NEEDED))  # type: ignore[arg-type]
     for package_name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
         _only_the_protocol(package_name)
 

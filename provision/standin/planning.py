@@ -142,7 +142,9 @@ def _block(item: Field, value: Mapping[str, Value], before: Mapping[str, Value] 
 def _listed(item: Field, value: Mapping[str, Value], before: Mapping[str, Value]) -> State:
     """An element that was there before; its collections are empty then, not missing."""
     planned = _block(item, value, before)
-    empty = {nested.name: [] for nested in item.fields if nested.kind.is_collection and planned[nested.name] is None}
+    empty: State = {
+        nested.name: [] for nested in item.fields if nested.kind.is_collection and planned[nested.name] is None
+    }
     return planned | empty
 
 
