@@ -61,6 +61,12 @@ _RULES = (
         "Check tenant, client and secret; the code is explained at https://login.microsoftonline.com/error?code={code}",
     ),
     _rule(
+        r"(?P<said>Signing in[^\r\n]*?failed: [^\r\n]*?)\.(?:\s|$)",
+        SignInFailed,
+        "{said}.",
+        "Check tenant, client and credential; `provision up` signs in before it starts the engine and says more.",
+    ),
+    _rule(
         r"CredentialInvalidLifetime|CredentialTypeNotAllowed|blocked by policy|app management polic"
         r"|credential lifetime exceeds",
         PolicyRefuses,
@@ -75,10 +81,16 @@ _RULES = (
     ),
     _rule(
         r"x509:|certificate signed by unknown authority|CERTIFICATE_VERIFY_FAILED|certificate verify failed"
-        r"|tls: failed to verify",
+        r"|tls: failed to verify|TLS certificate of \S+ is not trusted",
         Unreachable,
         "The server's TLS certificate is not trusted by this machine.",
         "Name the certificate authority's file with SSL_CERT_FILE (for a local tenant: `provision sandbox env`).",
+    ),
+    _rule(
+        r"(?P<said>\S+ (?:cannot be reached|does not answer in time)[^\r\n]*?)\.(?:\s|$)",
+        Unreachable,
+        "{said}.",
+        "Check the network, a proxy or VPN, and run the same command again.",
     ),
     _rule(
         r"no resource plugin|failed to download plugin|Could not automatically download"
@@ -181,7 +193,7 @@ def _error_lines(stderr: str) -> list[str]:
 
 def _line_around(text: str, position: int) -> str:
     start = text.rfind("\n", 0, position) + 1
-    line = text[start:].partition("\n")[0].strip()
+    line = text[start:].partition("\n")[0].strip(" \t\r*")
     return (line if len(line) <= 240 else f"{line[:240]}…").rstrip(".:")
 
 

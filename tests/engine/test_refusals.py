@@ -53,6 +53,21 @@ CASES = [
         "certificate is not trusted",
     ),
     (
+        "https://localhost:1 cannot be reached: the connection is refused. Check the network, a proxy or VPN.",
+        Unreachable,
+        r"^https://localhost:1 cannot be reached: the connection is refused\.$",
+    ),
+    (
+        "The TLS certificate of https://localhost:8443 is not trusted by this machine's certificates. Set it.",
+        Unreachable,
+        "certificate is not trusted",
+    ),
+    (
+        "Signing in to tenant t failed: the secret is wrong (AADSTS7000215). Make a new one.",
+        SignInFailed,
+        r"^Signing in to tenant t failed: the secret is wrong \(AADSTS7000215\)\.$",
+    ),
+    (
         "no resource plugin 'pulumi-resource-azuread' found in the workspace at version v6.11.1 or on your $PATH",
         EngineUnavailable,
         "plugin is missing",
