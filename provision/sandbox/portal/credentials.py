@@ -25,7 +25,7 @@ class Credential:
     starts: str
     ends: str
     days: int
-    """Whole days until the end, rounded down; negative once it is over."""
+    """Whole days until the end; negative: whole days since."""
     state: str
     """``expired``, ``soon``, ``pending`` (not valid yet) or ``good``."""
 
@@ -33,7 +33,7 @@ class Credential:
     def words(self) -> str:
         """The time left, for people."""
         if self.state == "expired":
-            return f"expired {_days(-self.days)} ago" if self.days < -1 else "expired"
+            return f"expired {_days(-self.days)} ago" if self.days else "expired today"
         if self.state == "pending":
             return "not valid yet"
         return f"{_days(self.days)} left" if self.days else "less than a day left"
@@ -55,7 +55,7 @@ def _epoch(text: str | None) -> float | None:
 def _credential(document: Document, kind: str, now: float) -> Credential:
     starts, ends = _epoch(document.get("startDateTime")), _epoch(document.get("endDateTime"))
     left = math.inf if ends is None else ends - now
-    days = 0 if math.isinf(left) else math.floor(left / 86400)
+    days = 0 if math.isinf(left) else math.trunc(left / 86400)
     state = "good"
     if left <= 0:
         state = "expired"

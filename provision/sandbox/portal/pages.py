@@ -21,7 +21,7 @@ from provision.sandbox import browser
 from provision.sandbox.directory import Document, public
 from provision.sandbox.portal import requests
 from provision.sandbox.portal.credentials import credentials
-from provision.sandbox.portal.reading import Tenant, addresses
+from provision.sandbox.portal.reading import Tenant, addresses, people
 from provision.sandbox.world import World
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -38,6 +38,7 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.filters["addresses"] = addresses
+_templates.filters["people"] = people
 _templates.filters["moment"] = lambda text: re.sub(r"(\.\d+)?Z$", "", str(text or "")).replace("T", " ")
 _templates.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
 

@@ -342,3 +342,9 @@ def addresses(recipients: Iterable[Document] | None) -> str:
         name, mail = str(address.get("name") or ""), str(address.get("address") or "")
         shown.append(f"{name} <{mail}>" if name and name != mail else mail)
     return ", ".join(shown)
+
+
+def people(recipients: Iterable[Document] | None) -> str:
+    """Recipients in short, for a table: their names, or their addresses where they have none."""
+    found = ((recipient or {}).get("emailAddress") or {} for recipient in recipients or ())
+    return ", ".join(str(address.get("name") or address.get("address") or "") for address in found)

@@ -68,6 +68,6 @@ def shown(directory: Directory, wanted: Filter, *, tenant: str | None = None) ->
         if wanted.matches(line) and (tenant is None or line["tenant"] == tenant)
     ]
     return [
-        {**line, "time": datetime.fromtimestamp(line["at"], UTC).strftime("%H:%M:%S.%f")[:-3]}
+        {**line, "time": datetime.fromtimestamp(line["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")}
         for line in lines[:SHOWN_LINES]
     ]

@@ -51,7 +51,7 @@ def _password(directory: Directory, name: str) -> dict[str, Any]:
         "customKeyIdentifier": None,
         "displayName": name,
         "startDateTime": directory.clock.iso(now - 86400 * 9),
-        "endDateTime": directory.clock.iso(now + 86400 * days + 60),
+        "endDateTime": directory.clock.iso(now + 86400 * days + (60 if days > 0 else -60)),
         "hint": value[:3],
         "keyId": str(uuid.uuid4()),
         "secretText": None,
