@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import shutil
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,16 @@ def test_the_language_host_beside_the_engine_is_of_this_checkout(engine: Toolcha
     host.write_text("# older")
     assert cached_engine("modules", environ={"PROVISION_CACHE": str(tmp_path)}) is not None
     assert "LanguageHost" in host.read_text()
+
+
+def test_the_module_file_builds_exactly_the_version_that_is_named() -> None:
+    """A version bumped in one place only would build another engine than its receipt and directory say."""
+    module = resources.files("provision.engine").joinpath("gomodule")
+    lines = [line.strip() for line in module.joinpath("go.mod").read_text().splitlines() if line.strip()]
+    assert f"require github.com/pulumi/pulumi/pkg/v3 v{ENGINE_VERSION}" in lines
+    assert lines[0] == "module provision/engine"
+    required = [line for line in lines if line.endswith("// indirect")]
+    assert all(re.fullmatch(r"\S+\.\S+/?\S* v\S+ // indirect", line) for line in required)
+    sums = module.joinpath("go.sum").read_text().splitlines()
+    assert all(re.fullmatch(r"\S+ v\S+ h1:[A-Za-z0-9+/]{43}=", line) for line in sums)
+    assert any(line.startswith(f"github.com/pulumi/pulumi/pkg/v3 v{ENGINE_VERSION} h1:") for line in sums)
