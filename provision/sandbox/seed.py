@@ -46,8 +46,6 @@ class SeededTenant:
     tenant_id: str
     domain: str
     """The initial domain, ``<name>.onmicrosoft.com``."""
-    custom_domain: str
-    """The verified custom domain, which is the default one."""
     admin_client_id: str
     admin_client_secret: str = field(repr=False)
     users: dict[str, str] = field(repr=False)
@@ -116,17 +114,7 @@ def create_tenant(
         }
         _first_party_clients(directory, tenant, resources[published.GRAPH_APP_ID])
         client_id, secret = _admin_application(directory, tenant, custom, base_url, resources)
-    return SeededTenant(tenant, domain, custom, client_id, secret, users)
-
-
-def new_secret() -> str:
-    """A client secret of the length and alphabet that Entra uses (40 characters, ``8Q~`` after the third)."""
-    alphabet = string.ascii_letters + string.digits + "_-~."
-    first, rest = (
-        secrets.choice(string.ascii_letters + string.digits),
-        "".join(secrets.choice(alphabet) for _ in range(34)),
-    )
-    return f"{first}{rest[:2]}8Q~{rest[2:]}"
+    return SeededTenant(tenant, domain, client_id, secret, users)
 
 
 def _new_password() -> str:
@@ -469,7 +457,7 @@ def _admin_application(
     """The application with which administrators automate this tenant; returns its client id and secret."""
     wanted = [(published.GRAPH_APP_ID, value) for value in ADMIN_APP_ROLES]
     wanted.append((published.EXCHANGE_APP_ID, "Exchange.ManageAsApp"))
-    secret, now = new_secret(), directory.clock.now()
+    secret, now = hashing.new_secret(), directory.clock.now()
     application = _insert(
         directory,
         tenant,

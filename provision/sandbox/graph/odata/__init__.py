@@ -1,0 +1,1 @@
+"""The OData query options that Microsoft Graph understands, parsed and applied."""

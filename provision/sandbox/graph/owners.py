@@ -1,0 +1,74 @@
+"""Owners and members: references between directory objects.
+
+Owns: reading a reference, adding and removing it in a document's list. Does not own: which operation may do so.
+Sources: "Add owner", "Remove owner" of the application and servicePrincipal reference pages.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from provision.sandbox.directory import Document
+from provision.sandbox.graph import errors, navigation, schema
+from provision.sandbox.graph.call import Call
+
+OWNER_KINDS = ("user", "servicePrincipal")
+MEMBER_KINDS = ("user", "group", "servicePrincipal")
+_REFERENCE = re.compile(
+    r"https://[^/]+/(?:v1\.0|beta)(?:/[0-9a-fA-F-]{36})?/"
+    r"(?:directoryObjects|users|servicePrincipals|groups|applications)[/(]'?([0-9a-fA-F-]{36})'?\)?",
+    re.IGNORECASE,
+)
+_MAX_OWNERS = 100
+
+
+def reference_target(value: Any) -> str:
+    """The object id in an ``@odata.id``; raises GraphError when it is not the URL of a directory object."""
+    match = _REFERENCE.fullmatch(unquote(value)) if isinstance(value, str) else None
+    if match is None:
+        raise errors.GraphError("Unrecognized @odata.id annotation. The value is not a valid entity reference.")
+    return match.group(1).lower()
+
+
+def body_reference(body: Any) -> str:
+    """The object id of a ``$ref`` request's body."""
+    if not isinstance(body, dict) or "@odata.id" not in body:
+        raise errors.GraphError("The request body must contain the required property '@odata.id'.")
+    return reference_target(body["@odata.id"])
+
+
+def check_target(call: Call, identity: str, kinds: tuple[str, ...]) -> None:
+    """404 when the object does not exist, 400 when it is of a kind that cannot be referenced here."""
+    row = navigation.directory_object(call, identity)
+    if row is None:
+        raise errors.resource_not_found(identity)
+    if row[0] not in kinds:
+        raise errors.GraphError("The reference target of this type is not supported for the requested property.")
+
+
+def bound(call: Call, references: list[str], kinds: tuple[str, ...]) -> list[str]:
+    """The ids behind ``owners@odata.bind`` and the like, each checked and named once."""
+    identities = [reference_target(reference) for reference in references]
+    for identity in identities:
+        check_target(call, identity, kinds)
+    return list(dict.fromkeys(identities))
+
+
+def add(document: Document, field: str, name: str, identity: str) -> None:
+    """Adds a reference; 400 when it is there already or there are too many."""
+    if identity in document[field]:
+        raise errors.reference_exists(name)
+    if name == "owners" and len(document[field]) >= _MAX_OWNERS:
+        raise errors.GraphError("The maximum number of owners for this object has been reached.")
+    document[field].append(identity)
+
+
+def drop(document: Document, field: str, identity: str) -> None:
+    """Removes a reference; 404 when it is not there."""
+    if not schema.is_guid(identity):
+        raise errors.invalid_object_id(identity)
+    if identity.lower() not in document[field]:
+        raise errors.resource_not_found(identity)
+    document[field].remove(identity.lower())
