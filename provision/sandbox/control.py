@@ -1,0 +1,123 @@
+"""The control API at ``/_sandbox/``: how the command line and tests steer a running server.
+
+Every call needs the control token from the state file (0600), so that a web page in the user's browser cannot use it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from provision.sandbox.faults import BadRule
+from provision.sandbox.oidc_issuer import OidcIssuer
+from provision.sandbox.tenancy import Tenancy
+from provision.sandbox.world import World
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Control:
+    """Handlers of the control API."""
+
+    def __init__(self, world: World, tenancy: Tenancy, issuer: OidcIssuer) -> None:
+        self._world = world
+        self._tenancy = tenancy
+        self._issuer = issuer
+
+    def routes(self) -> list[Route]:
+        """The routes, each behind the token."""
+        table: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "status", self._status),
+            ("POST", "reset", self._reset),
+            ("GET", "log", self._log),
+            ("DELETE", "log", self._clear_log),
+            ("GET", "faults", self._faults),
+            ("PUT", "faults", self._set_faults),
+            ("DELETE", "faults", self._clear_faults),
+            ("POST", "release", self._release),
+            ("GET", "tenants", self._tenants),
+            ("POST", "tenants", self._create_tenant),
+            ("POST", "ci-token", self._ci_token),
+        )
+        return [Route(f"/_sandbox/{name}", self._guarded(handler), methods=[verb]) for verb, name, handler in table]
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            presented = request.headers.get("authorization", "")
+            if not hmac.compare_digest(presented, f"Bearer {self._tenancy.control_token}"):
+                return _refusal("the control token is missing or wrong; it is in the state file", 401)
+            try:
+                return await handler(request)
+            except (BadRule, ValueError) as error:
+                return _refusal(str(error), 400)
+
+        return guarded
+
+    async def _status(self, request: Request) -> Response:  # noqa: ARG002
+        return JSONResponse(
+            {"pid": os.getpid(), "baseUrl": self._world.base_url, **self._world.weather.describe()}
+            | {"tenants": len(self._world.directory.tenants())}
+        )
+
+    async def _reset(self, request: Request) -> Response:  # noqa: ARG002
+        self._tenancy.reset()
+        return JSONResponse(self._tenancy.list()[0])
+
+    async def _log(self, request: Request) -> Response:
+        return JSONResponse(self._world.directory.requests(int(request.query_params.get("since", "0"))))
+
+    async def _clear_log(self, request: Request) -> Response:  # noqa: ARG002
+        self._world.directory.clear_requests()
+        return Response(status_code=204)
+
+    async def _faults(self, request: Request) -> Response:  # noqa: ARG002
+        return JSONResponse(self._world.weather.describe())
+
+    async def _set_faults(self, request: Request) -> Response:
+        body = await _object(request)
+        if unknown := set(body) - {"rules", "conditions"}:
+            raise BadRule(f"unknown key {sorted(unknown)[0]!r}; faults are set by: rules, conditions")
+        if "rules" in body:
+            self._world.weather.set_rules(body["rules"])
+        if "conditions" in body:
+            self._world.weather.set_conditions(body["conditions"])
+        return JSONResponse(self._world.weather.describe())
+
+    async def _clear_faults(self, request: Request) -> Response:  # noqa: ARG002
+        self._world.weather.clear()
+        return JSONResponse(self._world.weather.describe())
+
+    async def _release(self, request: Request) -> Response:
+        return JSONResponse({"released": self._world.weather.release((await _object(request)).get("id"))})
+
+    async def _tenants(self, request: Request) -> Response:  # noqa: ARG002
+        return JSONResponse(self._tenancy.list())
+
+    async def _create_tenant(self, request: Request) -> Response:
+        body = await _object(request)
+        return JSONResponse(self._tenancy.create(body.get("domain")), status_code=201)
+
+    async def _ci_token(self, request: Request) -> Response:
+        body = await _object(request)
+        missing = [name for name in ("provider", "subject") if not body.get(name)]
+        if missing:
+            raise BadRule(f"{missing[0]!r} is missing; a CI token is asked for with provider, subject and audience")
+        return JSONResponse({"value": self._issuer.token(**body)})
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    data = (await request.json()) if body else {}
+    if not isinstance(data, dict):
+        raise BadRule("the body is a JSON object")
+    return data
+
+
+def _refusal(message: str, status: int) -> Response:
+    return JSONResponse({"error": message}, status_code=status)

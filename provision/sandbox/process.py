@@ -1,0 +1,287 @@
+"""Starting, finding and stopping a server as a process of its own.
+
+Owns: the process. Does not own: what runs inside (``server``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from provision.sandbox.config import (
+    AlreadyRunning,
+    Layout,
+    NotRunning,
+    SandboxError,
+    ServerConfig,
+    ServerState,
+)
+from provision.sandbox.control_client import ControlClient
+
+_STOP_SECONDS = 10
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One tenant of a running server and the only copy of its secrets; ``repr`` shows none."""
+
+    tenant_id: str
+    domain: str
+    admin_client_id: str
+    admin_client_secret: str = field(repr=False)
+    users: dict[str, str] = field(repr=False)
+    """User principal name to password."""
+
+
+def running(directory: Path) -> ServerState | None:
+    """What the server that works on a directory told about itself; None when none does."""
+    layout = Layout(directory)
+    if not _locked(layout.lock_file):
+        return None
+    return ServerState.read(layout.state_file)
+
+
+def require_running(directory: Path) -> ServerState:
+    """As ``running``; raises NotRunning when none does."""
+    state = running(directory)
+    if state is None:
+        raise NotRunning(f"no local tenant runs on {directory}")
+    return state
+
+
+def _locked(path: Path) -> bool:
+    try:
+        with path.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            raise SandboxError(f"{path} belongs to somebody else") from None
+        raise
+    return False
+
+
+def _command(config: ServerConfig) -> list[str]:
+    command = [sys.executable, "-m", "provision", "sandbox", "start", "--json", "--dir", str(config.directory)]
+    command += ["--address", config.address]
+    if config.port is not None:
+        command += ["--port", str(config.port)]
+    if config.public_names:
+        command.append("--public-names")
+    return command
+
+
+def start_detached(config: ServerConfig) -> tuple[ServerState, subprocess.Popen[bytes]]:
+    """Starts a server that outlives this process and returns when it answers.
+
+    Raises:
+        AlreadyRunning: a server already works on the directory.
+        SandboxError: it did not start; the message is the server's own.
+    """
+    if (state := running(config.directory)) is not None:
+        raise AlreadyRunning(f"a local tenant already runs on {config.directory} (process {state.pid})")
+    try:
+        config.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        output = os.open(config.layout.output_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise SandboxError(f"{config.directory} cannot be used for the local tenant: {error.strerror}") from None
+    with os.fdopen(output, "wb") as errors:
+        process = subprocess.Popen(
+            _command(config), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
+    if process.stdout is None:
+        raise SandboxError("the server's output cannot be read")
+    with process.stdout as lines:
+        ready = lines.readline()
+    if not ready:
+        process.wait()
+        said = config.layout.output_file.read_text(errors="replace").strip().splitlines()
+        sentence = said[_message_line(said)].removeprefix("provision: ") if said else f"exit code {process.returncode}"
+        raise SandboxError(f"the local tenant did not start: {sentence}")
+    state = ServerState.read(config.layout.state_file)
+    if state is None or state.pid != json.loads(ready)["pid"]:
+        raise SandboxError("the local tenant started but left no state file")
+    return state, process
+
+
+def _message_line(lines: list[str]) -> int:
+    """Where the message stands: the first line of a refusal, the last of a traceback."""
+    return 0 if lines[0].startswith("provision: ") else -1
+
+
+def stop(directory: Path) -> ServerState:
+    """Stops the server of a directory and returns when it is gone.
+
+    Raises:
+        NotRunning: there is none.
+        SandboxError: it does not end.
+    """
+    state = require_running(directory)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _locked(Layout(directory).lock_file):
+        if time.monotonic() > deadline:
+            raise SandboxError(f"the local tenant (process {state.pid}) does not end")
+        time.sleep(_POLL_SECONDS)
+    return state
+
+
+class Sandbox:
+    """A local Microsoft 365 tenant in a process of its own, for tests and programs: ``with Sandbox() as sandbox: …``.
+
+    Args:
+        directory: where the tenant lives; a temporary one, removed at the end, when None.
+        port: 0 for any free one.
+        address: the address to listen on.
+        public_names: answer by ``Host`` for Microsoft's own names too.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        port: int = 0,
+        address: str = "127.0.0.1",
+        public_names: bool = False,
+    ) -> None:
+        self._temporary = directory is None
+        chosen = Path(tempfile.mkdtemp(prefix="provision-sandbox-")) if directory is None else directory
+        self._config = ServerConfig(chosen, port, address, public_names)
+        self._state: ServerState | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Starts the server; returns when it answers."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops the server."""
+        self.stop()
+
+    def start(self) -> None:
+        """Starts the server; raises SandboxError when it cannot."""
+        self._state, self._process = start_detached(self._config)
+
+    def stop(self) -> None:
+        """Stops the server and removes a temporary directory."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_STOP_SECONDS)
+            self._process = None
+        if self._temporary:
+            shutil.rmtree(self._config.directory, ignore_errors=True)
+
+    @property
+    def state(self) -> ServerState:
+        """What the server told about itself; raises NotRunning before ``start``."""
+        if self._state is None:
+            raise NotRunning("the local tenant was not started")
+        return self._state
+
+    @property
+    def directory(self) -> Path:
+        """Where the tenants live."""
+        return self._config.directory
+
+    @property
+    def base_url(self) -> str:
+        """``https://localhost:PORT``."""
+        return self.state.base_url
+
+    @property
+    def ca_file(self) -> Path:
+        """The private authority's certificate."""
+        return Path(self.state.ca_file)
+
+    @property
+    def tenant_id(self) -> str:
+        """The first tenant's id."""
+        return self.state.tenant_id
+
+    @property
+    def domain(self) -> str:
+        """The first tenant's initial domain."""
+        return self.state.domain
+
+    @property
+    def admin_client_id(self) -> str:
+        """The client id of the first tenant's admin application."""
+        return self.state.admin_client_id
+
+    @property
+    def admin_client_secret(self) -> str:
+        """Its secret."""
+        return self.state.admin_client_secret
+
+    @property
+    def users(self) -> dict[str, str]:
+        """The first tenant's people: user principal name to password."""
+        return self.state.users
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self.state.pid
+
+    @property
+    def control(self) -> ControlClient:
+        """The control API."""
+        return ControlClient(self.state)
+
+    def reset(self) -> Tenant:
+        """Starts over with one fresh tenant; its admin credentials are new."""
+        fresh = Tenant(**self.control.ask("POST", "reset"))
+        self._state = require_running(self.directory)
+        return fresh
+
+    def new_tenant(self, domain: str | None = None) -> Tenant:
+        """A further tenant in the same server."""
+        return Tenant(**self.control.ask("POST", "tenants", {} if domain is None else {"domain": domain}))
+
+    def set_faults(self, rules: Sequence[dict[str, Any]] = (), **conditions: float) -> None:
+        """Replaces the rules and changes conditions (``replication_delay``, ``clock_skew``, ``token_lifetime``)."""
+        self.control.ask("PUT", "faults", {"rules": list(rules), "conditions": conditions})
+
+    def clear_faults(self) -> None:
+        """Fair weather."""
+        self.control.ask("DELETE", "faults")
+
+    def status(self) -> dict[str, Any]:
+        """Rules with counters, conditions, and parked requests (``held``)."""
+        status: dict[str, Any] = self.control.ask("GET", "status")
+        return status
+
+    def release(self, held_id: int | None = None) -> int:
+        """Lets parked requests go on (one, or all) and says how many."""
+        return int(self.control.ask("POST", "release", {"id": held_id})["released"])
+
+    def log(self, since: int = 0) -> list[dict[str, Any]]:
+        """The request log after line ``since``."""
+        lines: list[dict[str, Any]] = self.control.ask("GET", f"log?since={since}")
+        return lines
+
+    def ci_token(self, provider: str, subject: str, **options: Any) -> str:
+        """A token as a CI's OIDC issuer gives it to a job (see ``oidc_issuer.OidcIssuer.token``)."""
+        return str(self.control.ask("POST", "ci-token", {"provider": provider, "subject": subject, **options})["value"])

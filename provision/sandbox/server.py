@@ -1,0 +1,160 @@
+"""The server process: one store, one listening socket with TLS, every room of the local tenant behind it.
+
+Owns: assembling, the socket, readiness, the state file, stopping.
+Does not own: starting a process (``process``), what any address answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import uvicorn
+
+from provision.sandbox.app import build_app
+from provision.sandbox.config import (
+    DEFAULT_PORT,
+    AlreadyRunning,
+    CannotListen,
+    SandboxError,
+    ServerConfig,
+    ServerState,
+)
+from provision.sandbox.directory import Directory
+from provision.sandbox.faults import Weather
+from provision.sandbox.keys import SigningKeys, write_private
+from provision.sandbox.tenancy import Tenancy
+from provision.sandbox.tls import Certificates
+from provision.sandbox.world import World
+
+_GRACE_SECONDS = 2
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that tells when it is ready and takes a signal as an ordinary end (exit code 0)."""
+
+    def __init__(self, config: uvicorn.Config, *, weather: Weather, when_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._weather = weather
+        self._when_ready = when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts listening, then tells."""
+        await super().startup(sockets)
+        self._when_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stops; parked requests are let go, or they would hold the end up."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+        self._weather.release()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise AlreadyRunning(
+                f"a local tenant already runs on {path.parent} (process {lock.read().strip() or 'unknown'})"
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield lock
+
+
+def _listen(config: ServerConfig, last_port: int | None) -> socket.socket:
+    """A listening socket on the port asked for, or on the first that is free of: last run's, 8443, any."""
+    candidates = [config.port] if config.port is not None else [*filter(None, [last_port]), DEFAULT_PORT, 0]
+    family = socket.AF_INET6 if ":" in config.address else socket.AF_INET
+    for port in candidates:
+        # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it each answer waits 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.address, port))
+        except OSError as error:
+            listener.close()
+            if port == candidates[-1]:
+                raise CannotListen(f"cannot listen on {config.address}:{port}: {error.strerror}") from None
+        else:
+            listener.listen(256)
+            return listener
+    raise CannotListen(f"cannot listen on {config.address}")
+
+
+def _base_url(config: ServerConfig, port: int) -> str:
+    """The server's address as clients write it; loopback is called localhost, which every client accepts."""
+    host = "localhost" if config.address in {"127.0.0.1", "::1", "0.0.0.0", "::", "localhost"} else config.address  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    return f"https://{host}" if port == 443 else f"https://{host}:{port}"
+
+
+def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None]) -> None:
+    """Runs the server until SIGINT or SIGTERM.
+
+    Args:
+        config: where and how to listen.
+        when_ready: called once, when requests are answered.
+
+    Raises:
+        AlreadyRunning: another server works on the directory.
+        CannotListen: the address or port cannot be had.
+        SandboxError: the directory cannot be written.
+    """
+    layout = config.layout
+    os.umask(0o077)
+    try:
+        layout.directory.mkdir(parents=True, exist_ok=True)
+        layout.directory.chmod(0o700)
+    except OSError as error:
+        raise SandboxError(f"{layout.directory} cannot be used for the local tenant: {error.strerror}") from None
+    with _locked(layout.lock_file):
+        last = ServerState.read(layout.state_file)
+        listener = _listen(config, last.port if last else None)
+        port: int = listener.getsockname()[1]
+        certificates = Certificates(layout.directory)
+        certificates.ensure(config.address)
+        directory = Directory(layout.store_file)
+        world = World(
+            directory=directory,
+            base_url=_base_url(config, port),
+            keys=SigningKeys.load(layout.signing_key_file),
+            weather=Weather(directory),
+            public_names=config.public_names,
+        )
+        tenancy = Tenancy(world, layout, port=port, ca_file=certificates.ca_file)
+        app = build_app(world, tenancy, issuer_keys=SigningKeys.load(layout.issuer_key_file))
+        uvicorn_config = uvicorn.Config(
+            app,
+            ssl_certfile=str(certificates.server_file),
+            ssl_keyfile=str(certificates.server_key_file),
+            access_log=False,
+            log_level=logging.WARNING,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        state = tenancy.state()
+        write_private(layout.state_file, state.to_json())
+        server = _Server(uvicorn_config, weather=world.weather, when_ready=lambda: when_ready(state))
+        try:
+            asyncio.run(server.serve(sockets=[listener]))
+        finally:
+            directory.close()
