@@ -65,10 +65,11 @@ def secured(
         "frame-ancestors 'none'",
         *extra,
     ]
+    # Not no-referrer: with it browsers send "Origin: null" from our own forms, which ``same_origin`` refuses.
     for name, value in {
         "Content-Security-Policy": "; ".join(policy),
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-store",

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -303,7 +302,8 @@ def test_every_portal_page_fits_a_phone_and_a_desk(browser: Browser, customer: C
 def test_html_mail_runs_nothing_in_the_portal(browser: Browser, customer: Customer) -> None:
     """A script in a mail must not run in the reader's browser."""
     customer.register(consent=True)
-    script = "<p id=hello>Hello</p><script>top.document.title='owned'</script><img src=x onerror=\"top.document.title='owned'\">"
+    owning = "top.document.title='owned'"
+    script = f"<p id=hello>Hello</p><script>{owning}</script><img src=x onerror={owning}>"
     customer.deliver("bob", subject="Newsletter", html=script)
     (message,) = customer.inbox("bob", "Newsletter")
     browser.go(f"{customer.server.base_url}/_portal/{customer.tenant_id}/messages/{message['id']}")
@@ -318,8 +318,8 @@ def test_browser_without_the_private_ca_refuses_the_tenant(server: Server, tmp_p
     """Trust is real in these tests: take the CA away and Chromium does not enter."""
     stranger = Browser(tmp_path, None)
     try:
-        with pytest.raises(WebDriverException, match="ERR_CERT_AUTHORITY_INVALID"):
-            stranger.go(f"{server.base_url}/_portal/")
+        stranger.go(f"{server.base_url}/_portal/")
+        stranger.see("ERR_CERT_AUTHORITY_INVALID")
     finally:
         stranger.close()
 
