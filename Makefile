@@ -18,6 +18,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 -x 'msgraph/generated/' $(VENV)/lib
 	@touch $@
 
 lock:  ## the locked dependencies anew from pyproject.toml
