@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from provision.settings.stack import StackSettings
 
 PREFLIGHT_VARIABLE = "PROVISION_PREFLIGHT"
 ERROR_FILE_VARIABLE = "PROVISION_ERROR_FILE"
+_MESSAGE_SHOWN = 32
+"""The exit code that tells Pulumi's Python host not to add a message of its own (``pulumi-language-python-exec``)."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def guarded(program: Callable[[], Any], environ: Mapping[str, str] = os.environ)
         environ: the process's environment; ``PROVISION_ERROR_FILE`` may name a file for the failure.
 
     Raises:
-        pulumi.RunError: the program failed in a foreseen way; Pulumi shows its text and no traceback.
+        SystemExit: the program failed in a foreseen way, and Pulumi has shown why.
     """
     try:
         program()
@@ -172,4 +175,5 @@ def guarded(program: Callable[[], Any], environ: Mapping[str, str] = os.environ)
         if file := environ.get(ERROR_FILE_VARIABLE):
             told = {"class": type(error).__name__, "message": error.message, "remedy": error.remedy}
             Path(file).write_text(json.dumps(told), encoding="utf-8")
-        raise pulumi.RunError(str(error)) from None
+        pulumi.log.error(str(error))
+        sys.exit(_MESSAGE_SHOWN)

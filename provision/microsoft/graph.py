@@ -10,19 +10,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from provision.errors import ProvisionError, Unreachable
 from provision.microsoft import policies, publisher
-from provision.microsoft.channel import AnswerLost, Channel, all_pages, query_of
+from provision.microsoft.channel import AnswerLost, Channel, Where
 from provision.microsoft.credentials import Credential
 from provision.microsoft.objects import (
     Application,
     FederatedCredential,
     Grant,
     NewPassword,
+    Password,
     PasswordRules,
     ServicePrincipal,
 )
@@ -30,13 +32,11 @@ from provision.microsoft.reading import (
     application_of,
     federated_credential_of,
     grant_of,
+    moment,
     service_principal_of,
 )
 from provision.microsoft.refusals import GraphRefusal
 from provision.settings.endpoints import Endpoints
-
-if TYPE_CHECKING:
-    from msgraph.graph_service_client import GraphServiceClient
 
 T = TypeVar("T")
 
@@ -62,6 +62,14 @@ def _gone_or_forbidden(refusal: GraphRefusal) -> bool:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _written(moment_: datetime) -> str:
+    return moment_.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _application(object_id: str) -> Where:
+    return lambda client: client.applications.by_application_id(object_id)
 
 
 class Graph:
@@ -90,11 +98,13 @@ class Graph:
 
     def application(self, object_id: str) -> Application | None:
         """One app registration by object id; None when there is none ("Get application")."""
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.applications.by_application_id(object_id).get()
-
-        found = self._channel.call(request, "read the application", needs=_READ_APPS, absent=_gone)
+        found = self._channel.ask(
+            _application(object_id),
+            "read the application",
+            query={"select": _APP_FIELDS},
+            needs=_READ_APPS,
+            absent=_gone,
+        )
         return None if found is None else application_of(found)
 
     def application_by_app_id(self, app_id: str) -> Application | None:
@@ -107,33 +117,30 @@ class Graph:
 
     def applications(self, condition: str) -> list[Application]:
         """The app registrations that a ``$filter`` condition selects, all pages ("List applications")."""
-        from msgraph.generated.applications.applications_request_builder import ApplicationsRequestBuilder as Builder
-
-        query = query_of(Builder.ApplicationsRequestBuilderGetQueryParameters(filter=condition, select=_APP_FIELDS))
-
-        async def request(client: GraphServiceClient) -> list[Any]:
-            return await all_pages(client.applications, lambda page: page.get(query))
-
-        return [application_of(a) for a in self._channel.call(request, "list applications", needs=_READ_APPS) or ()]
+        found = self._channel.ask_all(
+            lambda client: client.applications,
+            "list applications",
+            query={"filter": condition, "select": _APP_FIELDS},
+            needs=_READ_APPS,
+        )
+        return [application_of(item) for item in found]
 
     def owners(self, object_id: str) -> list[str]:
         """Object ids of an app registration's owners ("List owners of an application")."""
-
-        async def request(client: GraphServiceClient) -> list[Any]:
-            return await all_pages(client.applications.by_application_id(object_id).owners, lambda page: page.get())
-
-        return [owner.id for owner in self._channel.call(request, "list the owners", needs=_READ_APPS) or ()]
+        found = self._channel.ask_all(
+            lambda client: client.applications.by_application_id(object_id).owners, "list the owners", needs=_READ_APPS
+        )
+        return [owner["id"] for owner in found]
 
     def rename(self, object_id: str, display_name: str) -> None:
         """Changes an app registration's display name ("Update application")."""
-        from msgraph.generated.models.application import Application as Body
-
-        body = Body(display_name=display_name)
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.applications.by_application_id(object_id).patch(body)
-
-        self._channel.call(request, "rename the application", needs=_WRITE_APPS)
+        self._channel.ask(
+            _application(object_id),
+            "rename the application",
+            method="PATCH",
+            body={"displayName": display_name},
+            needs=_WRITE_APPS,
+        )
 
     # Secrets
 
@@ -155,27 +162,23 @@ class Graph:
             PolicyRefuses: an app management policy forbids it or its lifetime.
             NotPermitted, Unreachable: as the names say.
         """
-        from msgraph.generated.applications.item.add_password.add_password_post_request_body import (
-            AddPasswordPostRequestBody,
-        )
-        from msgraph.generated.models.password_credential import PasswordCredential
-
         begin = (start or datetime.now(UTC)).replace(microsecond=0)
         before = {password.key_id for password in self._passwords(object_id)}
-        wanted = PasswordCredential(display_name=display_name, start_date_time=begin, end_date_time=end)
-        body = AddPasswordPostRequestBody(password_credential=wanted)
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.applications.by_application_id(object_id).add_password.post(body)
-
+        wanted = {"displayName": display_name, "startDateTime": _written(begin), "endDateTime": _written(end)}
         try:
-            made = self._channel.call(request, "make a client secret", needs=_WRITE_APPS)
+            made = self._channel.ask(
+                lambda client: client.applications.by_application_id(object_id).add_password,
+                "make a client secret",
+                method="POST",
+                body={"passwordCredential": wanted},
+                needs=_WRITE_APPS,
+            )
         except Unreachable:
             self._remove_unknown(object_id, display_name, begin, before)
             raise
-        if made is None or not made.key_id or not made.secret_text:
+        if made is None or not made.get("keyId") or not made.get("secretText"):
             raise ProvisionError("Microsoft Graph made a client secret but did not show it.", remedy="Run again.")
-        return NewPassword(str(made.key_id), made.end_date_time or end, made.secret_text)
+        return NewPassword(made["keyId"], moment(made.get("endDateTime")) or end, made["secretText"])
 
     def _remove_unknown(self, object_id: str, display_name: str, start: datetime, before: set[str]) -> None:
         try:
@@ -190,32 +193,32 @@ class Graph:
         except Unreachable:
             return  # the caller's journal knows that a secret may be left; the next run looks again
 
-    def _passwords(self, object_id: str) -> tuple[Any, ...]:
+    def _passwords(self, object_id: str) -> tuple[Password, ...]:
         found = self.application(object_id)
         return () if found is None else found.passwords
 
     def remove_password(self, object_id: str, key_id: str) -> None:
         """Removes a client secret; no error when it is gone already ("application: removePassword")."""
-        from uuid import UUID
-
-        from msgraph.generated.applications.item.remove_password.remove_password_post_request_body import (
-            RemovePasswordPostRequestBody,
-        )
-
-        body = RemovePasswordPostRequestBody(key_id=UUID(key_id))
-
-        async def request(client: GraphServiceClient) -> None:
-            await client.applications.by_application_id(object_id).remove_password.post(body)
 
         def absent(refusal: GraphRefusal) -> bool:
             return refusal.status == 404 or (
                 refusal.status == 400 and "No password credential found" in refusal.message
             )
 
+        def once() -> None:
+            self._channel.ask(
+                lambda client: client.applications.by_application_id(object_id).remove_password,
+                "remove a client secret",
+                method="POST",
+                body={"keyId": key_id},
+                needs=_WRITE_APPS,
+                absent=absent,
+            )
+
         try:
-            self._channel.call(request, "remove a client secret", needs=_WRITE_APPS, absent=absent)
+            once()
         except AnswerLost:
-            self._channel.call(request, "remove a client secret", needs=_WRITE_APPS, absent=absent)
+            once()
 
     def password_rules(self, object_id: str | None = None, *, created: datetime | None = None) -> PasswordRules:
         """What the tenant's policies allow for an application's secrets.
@@ -226,22 +229,19 @@ class Graph:
             object_id: the app registration; None for one that is still to be made.
             created: when it was made; now for one that is still to be made.
         """
-        made = created or datetime.now(UTC)
-        assigned: list[Any] = []
+        assigned = []
         if object_id is not None:
-
-            async def request(client: GraphServiceClient) -> list[Any]:
-                builder = client.applications.by_application_id(object_id).app_management_policies
-                return await all_pages(builder, lambda page: page.get())
-
-            answer = self._channel.call(request, "read the application's policies", absent=_gone_or_forbidden)
-            assigned = answer or []
-
-        async def default(client: GraphServiceClient) -> Any:
-            return await client.policies.default_app_management_policy.get()
-
-        tenant = self._channel.call(default, "read the tenant's app management policy", absent=_gone_or_forbidden)
-        return policies.password_rules(assigned, tenant, made)
+            assigned = self._channel.ask_all(
+                lambda client: client.applications.by_application_id(object_id).app_management_policies,
+                "read the application's policies",
+                absent=_gone_or_forbidden,
+            )
+        tenant = self._channel.ask(
+            lambda client: client.policies.default_app_management_policy,
+            "read the tenant's app management policy",
+            absent=_gone_or_forbidden,
+        )
+        return policies.password_rules(assigned, tenant, created or datetime.now(UTC))
 
     # Service principals and grants
 
@@ -252,72 +252,57 @@ class Graph:
             app_id: the application's (client) id.
             with_permissions: whether to read what it publishes too (Microsoft Graph publishes hundreds).
         """
-        from msgraph.generated.service_principals.service_principals_request_builder import (
-            ServicePrincipalsRequestBuilder as Builder,
-        )
-
         fields = _SP_FIELDS + (["appRoles", "oauth2PermissionScopes"] if with_permissions else [])
-        query = query_of(
-            Builder.ServicePrincipalsRequestBuilderGetQueryParameters(
-                filter=f"appId eq {_quoted(app_id)}", select=fields
-            )
+        found = self._channel.ask_all(
+            lambda client: client.service_principals,
+            "look up the enterprise application",
+            query={"filter": f"appId eq {_quoted(app_id)}", "select": fields},
+            needs=_READ_APPS,
         )
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.service_principals.get(query)
-
-        answer = self._channel.call(request, "look up the enterprise application", needs=_READ_APPS)
-        found = answer.value if answer is not None else None
         return service_principal_of(found[0]) if found else None
 
     def create_service_principal(self, app_id: str) -> ServicePrincipal:
         """Makes the enterprise application of an app registration ("Create servicePrincipal")."""
-        from msgraph.generated.models.service_principal import ServicePrincipal as Body
-
-        body = Body(app_id=app_id)
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.service_principals.post(body)
-
-        return service_principal_of(self._channel.call(request, "make the enterprise application", needs=_WRITE_APPS))
+        made = self._channel.ask(
+            lambda client: client.service_principals,
+            "make the enterprise application",
+            method="POST",
+            body={"appId": app_id},
+            needs=_WRITE_APPS,
+        )
+        return service_principal_of(made or {})
 
     def grants(self, client_object_id: str) -> list[Grant]:
         """The delegated permission grants of a client's service principal ("List oauth2PermissionGrants")."""
-        from msgraph.generated.oauth2_permission_grants.oauth2_permission_grants_request_builder import (
-            Oauth2PermissionGrantsRequestBuilder as Builder,
+        found = self._channel.ask_all(
+            lambda client: client.oauth2_permission_grants,
+            "list the grants",
+            query={"filter": f"clientId eq {_quoted(client_object_id)}"},
+            needs="Directory.Read.All",
         )
-
-        condition = f"clientId eq {_quoted(client_object_id)}"
-        query = query_of(Builder.Oauth2PermissionGrantsRequestBuilderGetQueryParameters(filter=condition))
-
-        async def request(client: GraphServiceClient) -> list[Any]:
-            return await all_pages(client.oauth2_permission_grants, lambda page: page.get(query))
-
-        return [grant_of(g) for g in self._channel.call(request, "list the grants", needs="Directory.Read.All") or ()]
+        return [grant_of(item) for item in found]
 
     def add_grant_scopes(self, grant: Grant, scopes: Iterable[str]) -> Grant:
         """Adds scopes to a grant, keeping its own ("Update oAuth2PermissionGrant"); a second POST would be a 409."""
-        from msgraph.generated.models.o_auth2_permission_grant import OAuth2PermissionGrant as Body
-
         merged = tuple(dict.fromkeys([*grant.scopes, *scopes]))
         if merged != grant.scopes:
-            body = Body(scope=" ".join(merged))
-
-            async def request(client: GraphServiceClient) -> Any:
-                return await client.oauth2_permission_grants.by_o_auth2_permission_grant_id(grant.id).patch(body)
-
-            self._channel.call(request, "extend the grant", needs=_WRITE_GRANTS)
-        return Grant(grant.id, grant.client_id, grant.resource_id, grant.consent_type, merged, grant.principal_id)
+            self._channel.ask(
+                lambda client: client.oauth2_permission_grants.by_o_auth2_permission_grant_id(grant.id),
+                "extend the grant",
+                method="PATCH",
+                body={"scope": " ".join(merged)},
+                needs=_WRITE_GRANTS,
+            )
+        return replace(grant, scopes=merged)
 
     def federated_credentials(self, object_id: str) -> list[FederatedCredential]:
         """Whose tokens an app registration accepts ("List federatedIdentityCredentials")."""
-
-        async def request(client: GraphServiceClient) -> list[Any]:
-            builder = client.applications.by_application_id(object_id).federated_identity_credentials
-            return await all_pages(builder, lambda page: page.get())
-
-        found = self._channel.call(request, "list the federated credentials", needs=_READ_APPS)
-        return [federated_credential_of(item) for item in found or ()]
+        found = self._channel.ask_all(
+            lambda client: client.applications.by_application_id(object_id).federated_identity_credentials,
+            "list the federated credentials",
+            needs=_READ_APPS,
+        )
+        return [federated_credential_of(item) for item in found]
 
     # The tenant
 
@@ -326,13 +311,13 @@ class Graph:
 
         ``defaultUserRolePermissions.allowedToCreateApps`` ("Get authorizationPolicy").
         """
-
-        async def request(client: GraphServiceClient) -> Any:
-            return await client.policies.authorization_policy.get()
-
-        policy = self._channel.call(request, "read the authorization policy", absent=_gone_or_forbidden)
-        defaults = getattr(policy, "default_user_role_permissions", None)
-        return None if defaults is None else defaults.allowed_to_create_apps
+        policy = self._channel.ask(
+            lambda client: client.policies.authorization_policy,
+            "read the authorization policy",
+            absent=_gone_or_forbidden,
+        )
+        allowed = ((policy or {}).get("defaultUserRolePermissions") or {}).get("allowedToCreateApps")
+        return None if allowed is None else bool(allowed)
 
     def set_verified_publisher(self, object_id: str, mpn_id: str) -> None:
         """Sets the verified publisher ("application: setVerifiedPublisher"): a signed-in user only, public cloud only.
@@ -340,11 +325,6 @@ class Graph:
         Raises:
             NotPermitted, InvalidInput, PolicyRefuses: each of Microsoft's reasons in one sentence.
         """
-        from msgraph.generated.applications.item.set_verified_publisher import set_verified_publisher_post_request_body
-
-        body = set_verified_publisher_post_request_body.SetVerifiedPublisherPostRequestBody(
-            verified_publisher_id=mpn_id
-        )
         refusals: list[GraphRefusal] = []
 
         def noted(refusal: GraphRefusal) -> bool:
@@ -353,11 +333,14 @@ class Graph:
                 refusals.append(refusal)
             return known
 
-        async def request(client: GraphServiceClient) -> None:
-            await client.applications.by_application_id(object_id).set_verified_publisher.post(body)
-
-        needs = "a signed-in user with Application.ReadWrite.All; applications cannot do it"
-        self._channel.call(request, "set the verified publisher", needs=needs, absent=noted)
+        self._channel.ask(
+            lambda client: client.applications.by_application_id(object_id).set_verified_publisher,
+            "set the verified publisher",
+            method="POST",
+            body={"verifiedPublisherId": mpn_id},
+            needs="a signed-in user with Application.ReadWrite.All; applications cannot do it",
+            absent=noted,
+        )
         if refusals:
             raise publisher.refused(refusals[0], mpn_id)
 

@@ -11,39 +11,37 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from provision.microsoft.objects import PasswordRules
+from provision.microsoft.reading import Document, moment
 
 
-def password_rules(assigned: Sequence[Any], tenant: Any, created: datetime) -> PasswordRules:
+def password_rules(assigned: Sequence[Document], tenant: Document | None, created: datetime) -> PasswordRules:
     """The rules for one application's secrets.
 
     Args:
-        assigned: the SDK's ``appManagementPolicy`` objects of the application; they win over the tenant's.
-        tenant: the SDK's ``tenantAppManagementPolicy``, or None when the caller may not read it.
+        assigned: the ``appManagementPolicy`` objects of the application; they win over the tenant's.
+        tenant: the ``tenantAppManagementPolicy``, or None when the caller may not read it.
         created: when the application was made; a restriction may spare older ones.
     """
     for policy in assigned:
-        if policy.is_enabled is False:
-            continue
-        restrictions = getattr(policy.restrictions, "password_credentials", None)
-        if restrictions:
-            return _judged(restrictions, created, f"the app management policy {policy.display_name!r}")
+        restrictions = (policy.get("restrictions") or {}).get("passwordCredentials")
+        if policy.get("isEnabled") is not False and restrictions:
+            return _judged(restrictions, created, f"the app management policy {policy.get('displayName')!r}")
     if tenant is None:
         return PasswordRules(allowed=True, max_lifetime=None, source="", known=False)
-    restrictions = getattr(tenant.application_restrictions, "password_credentials", None)
-    if not tenant.is_enabled or not restrictions:
+    restrictions = (tenant.get("applicationRestrictions") or {}).get("passwordCredentials")
+    if not tenant.get("isEnabled") or not restrictions:
         return PasswordRules(allowed=True, max_lifetime=None, source="")
     return _judged(restrictions, created, "the tenant's default app management policy")
 
 
-def _judged(restrictions: Sequence[Any], created: datetime, source: str) -> PasswordRules:
+def _judged(restrictions: Sequence[Document], created: datetime, source: str) -> PasswordRules:
     in_force = [restriction for restriction in restrictions if _applies(restriction, created)]
-    kinds = {_word(restriction.restriction_type) for restriction in in_force}
     lifetimes: list[timedelta] = [
-        restriction.max_lifetime
+        _duration(restriction["maxLifetime"])
         for restriction in in_force
-        if _word(restriction.restriction_type) == "passwordLifetime" and restriction.max_lifetime is not None
+        if restriction["restrictionType"] == "passwordLifetime" and restriction.get("maxLifetime")
     ]
-    forbidden = "passwordAddition" in kinds
+    forbidden = any(restriction["restrictionType"] == "passwordAddition" for restriction in in_force)
     return PasswordRules(
         allowed=not forbidden,
         max_lifetime=min(lifetimes, default=None),
@@ -51,12 +49,16 @@ def _judged(restrictions: Sequence[Any], created: datetime, source: str) -> Pass
     )
 
 
-def _applies(restriction: Any, created: datetime) -> bool:
-    if _word(restriction.state) == "disabled":
+def _applies(restriction: Document, created: datetime) -> bool:
+    if restriction.get("state") == "disabled":
         return False
-    since: datetime | None = restriction.restrict_for_apps_created_after_date_time
+    since = moment(restriction.get("restrictForAppsCreatedAfterDateTime"))
     return since is None or created >= since
 
 
-def _word(value: Any) -> str:
-    return str(getattr(value, "value", value) or "")
+def _duration(text: str) -> timedelta:
+    """An ISO 8601 duration, as Graph's ``maxLifetime`` is one; a month counts 30 days."""
+    from kiota_abstractions.date_utils import parse_timedelta_string
+
+    parsed: Any = parse_timedelta_string(text)
+    return timedelta(seconds=parsed.total_seconds())

@@ -1,7 +1,8 @@
-"""From the SDK's objects to the toolkit's own frozen values."""
+"""From Graph's JSON to the toolkit's own frozen values; absent collections become empty, absent switches off."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from provision.microsoft.objects import (
@@ -14,61 +15,80 @@ from provision.microsoft.objects import (
     ServicePrincipal,
 )
 
+Document = dict[str, Any]
 
-def application_of(raw: Any) -> Application:
-    """An ``application`` of the SDK; absent collections become empty, absent switches off."""
-    implicit = getattr(raw.web, "implicit_grant_settings", None)
+
+def moment(text: str | None) -> datetime | None:
+    """A time as Graph writes it (``2026-11-23T10:00:00.1234567Z``); parts of a microsecond are cut off."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def application_of(raw: Document) -> Application:
+    """An ``application``."""
+    web = raw.get("web") or {}
+    implicit = web.get("implicitGrantSettings") or {}
     return Application(
-        object_id=raw.id,
-        app_id=raw.app_id,
-        display_name=raw.display_name or "",
-        sign_in_audience=raw.sign_in_audience or "",
-        tags=tuple(raw.tags or ()),
-        web_redirect_uris=tuple(getattr(raw.web, "redirect_uris", None) or ()),
-        spa_redirect_uris=tuple(getattr(raw.spa, "redirect_uris", None) or ()),
-        public_redirect_uris=tuple(getattr(raw.public_client, "redirect_uris", None) or ()),
-        issue_access_tokens=bool(getattr(implicit, "enable_access_token_issuance", False)),
-        issue_id_tokens=bool(getattr(implicit, "enable_id_token_issuance", False)),
-        is_fallback_public_client=bool(raw.is_fallback_public_client),
+        object_id=raw["id"],
+        app_id=raw["appId"],
+        display_name=raw.get("displayName") or "",
+        sign_in_audience=raw.get("signInAudience") or "",
+        tags=tuple(raw.get("tags") or ()),
+        web_redirect_uris=tuple(web.get("redirectUris") or ()),
+        spa_redirect_uris=tuple((raw.get("spa") or {}).get("redirectUris") or ()),
+        public_redirect_uris=tuple((raw.get("publicClient") or {}).get("redirectUris") or ()),
+        issue_access_tokens=bool(implicit.get("enableAccessTokenIssuance")),
+        issue_id_tokens=bool(implicit.get("enableIdTokenIssuance")),
+        is_fallback_public_client=bool(raw.get("isFallbackPublicClient")),
         required_access=tuple(
-            RequiredAccess(resource.resource_app_id, str(access.id), access.type)
-            for resource in raw.required_resource_access or ()
-            for access in resource.resource_access or ()
+            RequiredAccess(resource["resourceAppId"], access["id"], access["type"])
+            for resource in raw.get("requiredResourceAccess") or ()
+            for access in resource.get("resourceAccess") or ()
         ),
         passwords=tuple(
-            Password(str(p.key_id), p.display_name, p.start_date_time, p.end_date_time, p.hint)
-            for p in raw.password_credentials or ()
+            Password(
+                item["keyId"],
+                item.get("displayName"),
+                moment(item.get("startDateTime")),
+                moment(item.get("endDateTime")),
+                item.get("hint"),
+            )
+            for item in raw.get("passwordCredentials") or ()
         ),
-        created=raw.created_date_time,
-        verified_publisher=getattr(raw.verified_publisher, "display_name", None),
+        created=moment(raw.get("createdDateTime")),
+        verified_publisher=(raw.get("verifiedPublisher") or {}).get("displayName"),
     )
 
 
-def service_principal_of(raw: Any) -> ServicePrincipal:
-    """A ``servicePrincipal`` of the SDK."""
-    published = [(scope, "Scope") for scope in raw.oauth2_permission_scopes or ()]
-    published += [(role, "Role") for role in raw.app_roles or ()]
+def service_principal_of(raw: Document) -> ServicePrincipal:
+    """A ``servicePrincipal``."""
+    published = [(scope, "Scope") for scope in raw.get("oauth2PermissionScopes") or ()]
+    published += [(role, "Role") for role in raw.get("appRoles") or ()]
     return ServicePrincipal(
-        object_id=raw.id,
-        app_id=raw.app_id,
-        display_name=raw.display_name or "",
-        account_enabled=raw.account_enabled is not False,
-        tags=tuple(raw.tags or ()),
+        object_id=raw["id"],
+        app_id=raw["appId"],
+        display_name=raw.get("displayName") or "",
+        account_enabled=raw.get("accountEnabled") is not False,
+        tags=tuple(raw.get("tags") or ()),
         permissions=tuple(
-            Permission(str(item.id), item.value, kind, item.is_enabled is not False)
+            Permission(item["id"], item["value"], kind, item.get("isEnabled") is not False)
             for item, kind in published
-            if item.value
+            if item.get("value")
         ),
     )
 
 
-def grant_of(raw: Any) -> Grant:
-    """An ``oAuth2PermissionGrant`` of the SDK."""
+def grant_of(raw: Document) -> Grant:
+    """An ``oAuth2PermissionGrant``."""
     return Grant(
-        raw.id, raw.client_id, raw.resource_id, raw.consent_type, tuple((raw.scope or "").split()), raw.principal_id
+        raw["id"],
+        raw["clientId"],
+        raw["resourceId"],
+        raw["consentType"],
+        tuple((raw.get("scope") or "").split()),
+        raw.get("principalId"),
     )
 
 
-def federated_credential_of(raw: Any) -> FederatedCredential:
-    """A ``federatedIdentityCredential`` of the SDK."""
-    return FederatedCredential(raw.id, raw.name, raw.issuer, raw.subject, tuple(raw.audiences or ()))
+def federated_credential_of(raw: Document) -> FederatedCredential:
+    """A ``federatedIdentityCredential``."""
+    return FederatedCredential(raw["id"], raw["name"], raw["issuer"], raw["subject"], tuple(raw.get("audiences") or ()))
