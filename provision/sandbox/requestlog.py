@@ -23,7 +23,7 @@ _SECRET_QUERY = re.compile(
     r"|password|device_code)=[^&]*",
     re.IGNORECASE,
 )
-_TENANT_SEGMENT = re.compile(r"^/([0-9a-fA-F-]{36}|[\w-]+(?:\.[\w-]+)+)/")
+_TENANT_SEGMENT = re.compile(r"^/(?!v\d)([0-9a-fA-F-]{36}|[\w-]+(?:\.[\w-]+)+)/")
 _KEPT_BODY = 8192
 _CLIENT_LENGTH = 160
 

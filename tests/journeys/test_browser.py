@@ -117,7 +117,7 @@ def test_connect_consent_send_and_the_mail_arrives(browser: Browser, customer: C
     browser.go(f"{customer.server.base_url}/_portal/{customer.tenant_id}/")
     browser.see(subject)
     picture(browser, "portal-overview")
-    assert browser.scroll_width() <= DESK
+    browser.see("/v1.0/me/sendMail")
 
 
 def test_consent_for_everyone_lets_a_plain_user_connect_without_being_asked(
@@ -142,6 +142,8 @@ def test_redirect_with_another_letter_case_is_aadsts50011(browser: Browser, cust
     browser.see("AADSTS50011")
     browser.see(customer.redirect_uri)
     assert browser.url.startswith(customer.server.base_url)
+    browser.size(PHONE)
+    assert browser.scroll_width() <= PHONE
     picture(browser, "entra-50011")
 
 

@@ -151,7 +151,7 @@ class Portal:
             policies=tenant.policies(),
             messages=tenant.messages()[:_LATEST],
             names={user.document["id"]: user.document["userPrincipalName"] for user in tenant.users()},
-            latest=requests.shown(self._world.directory, requests.Filter(), tenant=tenant.id)[:_LATEST],
+            latest=requests.shown(self._world.directory, requests.Filter(), names=tenant.names())[:_LATEST],
         )
 
     async def applications(self, request: Request) -> Response:

@@ -111,6 +111,10 @@ class Tenant:
             "Messages": len(self.all("message")),
         }
 
+    def names(self) -> set[str]:
+        """The id and the domains: what clients may call the tenant by."""
+        return {self.id, self.domain, *self.domains()}
+
     def domains(self) -> list[str]:
         """The tenant's domain names, the initial one first."""
         names = [str(d["id"]) for d in sorted(self.all("domain"), key=lambda d: not d.get("isInitial"))]

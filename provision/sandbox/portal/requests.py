@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from urllib.parse import unquote_plus
 
 from provision.sandbox.directory import Directory, Document
 
@@ -54,20 +56,29 @@ class Filter:
         return outcome and self.method in {"", line["method"]} and self.text.casefold() in seen.casefold()
 
 
-def shown(directory: Directory, wanted: Filter, *, tenant: str | None = None) -> list[Document]:
-    """The newest matching lines; each with ``time`` for people.
+def _for_people(line: Document) -> Document:
+    address, _, query = line["path"].partition("?")
+    client = line["client"] or "unknown"
+    return {
+        **line,
+        "time": datetime.fromtimestamp(line["at"], UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        "address": address,
+        "query": unquote_plus(query),
+        "program": "a browser" if client.startswith("Mozilla/") else client,
+    }
+
+
+def shown(directory: Directory, wanted: Filter, *, names: Collection[str] = ()) -> list[Document]:
+    """The newest matching lines; each with ``time``, ``address``, ``query`` and ``program`` for people.
 
     Args:
         directory: the store.
         wanted: the filter.
-        tenant: lines of this tenant only.
+        names: the id and domains of the tenant whose lines are wanted; none: of every tenant.
     """
-    lines = [
+    lines = (
         line
         for line in directory.latest_requests(READ_LINES)
-        if wanted.matches(line) and (tenant is None or line["tenant"] == tenant)
-    ]
-    return [
-        {**line, "time": datetime.fromtimestamp(line["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")}
-        for line in lines[:SHOWN_LINES]
-    ]
+        if wanted.matches(line) and (not names or line["tenant"] in names)
+    )
+    return [_for_people(line) for line in islice(lines, SHOWN_LINES)]
