@@ -32,6 +32,7 @@ TITLES: dict[str, str] = {
     "redirectUri": "Redirect URI (Web)",
     "adminConsentUrl": "Admin consent URL",
     "scopes": "Delegated permissions",
+    "consentGranted": "Admin consent",
 }
 """The words of the product's help page for each output."""
 
@@ -56,6 +57,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "granted" if value else "missing"
     return "" if value is None else str(value)
 
 
