@@ -220,6 +220,7 @@ _MIRRORED = (
     "oauth2PermissionScopes",
     "info",
     "verifiedPublisher",
+    "_requestedAccessTokenVersion",
 )
 """What a service principal shows of its application."""
 

@@ -57,7 +57,8 @@ def one(call: Call, type_name: str, document: Document, *, status: int = 200, co
     """
     fragment = context or navigation.COLLECTION.get(type_name, type_name)
     suffix = f"({','.join(call.options.select)})" if call.options.select else ""
-    body: Document = {"@odata.context": f"{call.root}/$metadata#{fragment}{suffix}/$entity"}
+    entity = "" if fragment.startswith("microsoft.graph.") else "/$entity"
+    body: Document = {"@odata.context": f"{call.root}/$metadata#{fragment}{suffix}{entity}"}
     body |= show(call, type_name, document, call.options.select, call.options.expand)
     headers = {}
     if status == 201 and type_name in navigation.COLLECTION:
@@ -91,7 +92,7 @@ def show(
 
 def _selected(known: schema.GraphType, select: tuple[str, ...], shown: Document, *, beta: bool) -> list[str]:
     if not select or "*" in select:
-        names = list(DEFAULT_SELECT.get(known.name, ())) or [n for n in shown if not n.startswith("@")]
+        names = list(DEFAULT_SELECT.get(known.name, ())) or sorted(shown, key=lambda name: name != "id")
         return [n for n in names if n not in _HIDDEN_IN_V1.get(known.name, ())]
     result = []
     for wanted in select:

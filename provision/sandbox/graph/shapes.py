@@ -159,7 +159,6 @@ USER: Document = {
     "preferredLanguage": None,
     "provisionedPlans": [],
     "proxyAddresses": [],
-    "refreshTokensValidFromDateTime": None,
     "securityIdentifier": None,
     "showInAddressList": None,
     "signInSessionsValidFromDateTime": None,
@@ -250,5 +249,6 @@ def service_principal_of(application: Document, *, owner_tenant: str, values: Do
         "info": application["info"],
         "addIns": application["addIns"],
         "verifiedPublisher": application["verifiedPublisher"],
+        "_requestedAccessTokenVersion": application["api"]["requestedAccessTokenVersion"],
     }
     return complete(SERVICE_PRINCIPAL, {**mirrored, **(values or {})})

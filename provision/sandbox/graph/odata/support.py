@@ -49,7 +49,6 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
         "applicationTemplateId": _NE,
         "appOwnerOrganizationId": _ORDERED,
         "appRoleAssignmentRequired": _NE,
-        "createdDateTime": _TIME,
         "deletedDateTime": _TIME,
         "description": _TEXT,
         "displayName": _TEXT,
@@ -161,7 +160,7 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
 }
 ORDERABLE: dict[str, frozenset[str]] = {
     "application": frozenset({"createdDateTime", "displayName"}),
-    "servicePrincipal": frozenset({"createdDateTime", "displayName"}),
+    "servicePrincipal": frozenset({"displayName"}),
     "user": frozenset({"createdDateTime", "displayName", "userPrincipalName"}),
     "group": frozenset({"createdDateTime", "displayName"}),
     "signIn": frozenset({"createdDateTime"}),
