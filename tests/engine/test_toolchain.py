@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -139,27 +140,28 @@ def test_our_engine_in_front_of_path_is_known_as_ours(engine: Toolchain) -> None
     assert ensure_engine(progress=print, environ=environ) == engine
 
 
-def _hold(cache: str, held: object, release: object) -> None:
-    with exclusively("engine", waiting=lambda: None, environ={"PROVISION_CACHE": cache}):
-        held.set()  # type: ignore[attr-defined]
-        release.wait(60)  # type: ignore[attr-defined]
-
-
 def test_two_processes_do_not_build_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(str(tmp_path), held, release))
-    other.start()
-    assert held.wait(60)
-    waited: list[str] = []
+    holder = (
+        "from provision.engine.cache import exclusively\n"
+        "with exclusively('engine', waiting=lambda: None):\n"
+        "    print('held', flush=True)\n"
+        "    input()\n"
+    )
+    environ = {**os.environ, "PROVISION_CACHE": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        waited: list[str] = []
 
-    def waiting() -> None:
-        waited.append("waiting")
-        release.set()
+        def waiting() -> None:
+            waited.append("told")
+            print(file=other.stdin, flush=True)
 
-    with exclusively("engine", waiting=waiting, environ={"PROVISION_CACHE": str(tmp_path)}):
-        assert waited == ["waiting"]
-    other.join()
+        with exclusively("engine", waiting=waiting, environ=environ):
+            assert waited == ["told"]
 
 
 def test_the_language_host_beside_the_engine_is_of_this_checkout(engine: Toolchain, tmp_path: Path) -> None:
