@@ -74,6 +74,8 @@ def contains_unknown(value: Value) -> bool:
 def _from_wire(value: Value) -> Value:
     if value == _UNKNOWN:
         return UNKNOWN
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, list):
         return [_from_wire(item) for item in value]
     if not isinstance(value, dict):

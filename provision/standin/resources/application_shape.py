@@ -69,6 +69,8 @@ def changes_to_graph(planned: State, changed: Collection[str]) -> Json:
     for name, graph in ONLY_WHEN_CHANGED.items():
         if name not in changed:
             del body[graph]
+    if "optionalClaims" in changed:
+        body["optionalClaims"] = _claims_to_graph(planned.get("optionalClaims") or {})
     if "oauth2PermissionScopeIds" not in changed:
         del body["api"]["oauth2PermissionScopes"]
     return body

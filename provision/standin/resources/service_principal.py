@@ -39,7 +39,7 @@ _OUTPUT_TEXTS = {
 _NOT_YET = ("does not reference a valid application object", "the backing application of the service principal")
 _MODES = ("", "notSupported", "oidc", "password", "saml")
 _TEXT_LENGTH = 1024
-_EVERYTHING = frozenset({"featureTags", "features", "tags"})
+_EVERYTHING = frozenset({"featureTags", "features", "samlSingleSignOn", "tags"})
 """What a create and a take-over set from their inputs alone."""
 
 
@@ -206,14 +206,14 @@ def principal_from_graph(document: Json) -> State:
 
 
 def _to_graph(planned: State, changed: frozenset[str]) -> Json:
-    relay = (planned.get("samlSingleSignOn") or {}).get("relayState")
+    relay = (planned.get("samlSingleSignOn") or {}).get("relayState") or None
     return {
         **{graph: planned.get(name) or None for name, graph in _TEXTS.items()},
         "accountEnabled": planned["accountEnabled"],
         "alternativeNames": planned.get("alternativeNames") or [],
         "appRoleAssignmentRequired": bool(planned.get("appRoleAssignmentRequired")),
         "notificationEmailAddresses": planned.get("notificationEmailAddresses") or [],
-        "samlSingleSignOnSettings": {"relayState": relay} if relay else {},
+        "samlSingleSignOnSettings": {"relayState": relay} if "samlSingleSignOn" in changed else {},
         "tags": _tags(planned, changed),
     }
 
