@@ -1,20 +1,14 @@
-"""A local tenant server and a customer's tenant on it, set up through Graph as a customer's IT would."""
+"""A customer's tenant on a local tenant server, set up through Graph as a customer's IT would."""
 
 from __future__ import annotations
 
-import json
 import ssl
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
+
+from provision.sandbox import Sandbox
 
 PRODUCT = "https://my.cloudex.app"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
@@ -25,76 +19,28 @@ SCOPES = {
 }
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running local tenant server."""
-
-    base_url: str
-    ca_file: Path
-    control_token: str
-
-    @classmethod
-    @contextmanager
-    def started(cls, directory: Path) -> Iterator[Server]:
-        """Runs ``provision sandbox start`` until the end of the block."""
-        command = [sys.executable, "-m", "provision", "sandbox", "start"]
-        command += ["--json", "--port", "0", "--dir", str(directory), "--public-names"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                assert process.stdout is not None
-                line = process.stdout.readline()
-                assert line, "the server ended before it was ready"
-                ready = json.loads(line)
-                token = json.loads((directory / "state.json").read_text())["control_token"]
-                yield cls(ready["baseUrl"], Path(ready["caFile"]), token)
-            finally:
-                process.terminate()
-                process.wait(timeout=20)
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return urlsplit(self.base_url).port or 443
-
-    def client(self, **options: Any) -> httpx.Client:
-        """An HTTP client that trusts the server."""
-        context = ssl.create_default_context(cafile=self.ca_file)
-        return httpx.Client(base_url=self.base_url, verify=context, trust_env=False, timeout=30, **options)
-
-    def control(self, method: str, name: str, body: Any = None) -> Any:
-        """Calls the control API."""
-        with self.client(headers={"Authorization": f"Bearer {self.control_token}"}) as client:
-            response = client.request(method, f"/_sandbox/{name}", json=body)
-        response.raise_for_status()
-        return response.json() if response.content else None
-
-    @contextmanager
-    def weather(self, **conditions: float) -> Iterator[None]:
-        """These conditions inside the block, fair weather after it."""
-        self.control("PUT", "faults", {"conditions": conditions})
-        try:
-            yield
-        finally:
-            self.control("DELETE", "faults")
-
-
 class Customer:
     """A tenant with an administrator's application, and a company code at the product.
 
     Args:
-        server: where the tenant is made.
+        sandbox: where the tenant is made.
         company: the company code in the redirect.
     """
 
-    def __init__(self, server: Server, company: str) -> None:
-        self.server = server
+    def __init__(self, sandbox: Sandbox, company: str) -> None:
         self.company = company
-        made = server.control("POST", "tenants", {})
-        self.tenant_id: str = made["tenant_id"]
-        self._users: dict[str, str] = made["users"]
-        self._http = server.client()
-        self._graph = server.client(
-            headers={"Authorization": f"Bearer {self._token(made['admin_client_id'], made['admin_client_secret'])}"}
+        made = sandbox.new_tenant()
+        self.tenant_id = made.tenant_id
+        self._users = made.users
+        context = ssl.create_default_context(cafile=sandbox.ca_file)
+        self._http = httpx.Client(base_url=sandbox.base_url, verify=context, trust_env=False, timeout=30)
+        token = self._token(made.admin_client_id, made.admin_client_secret)
+        self._graph = httpx.Client(
+            base_url=sandbox.base_url,
+            verify=context,
+            trust_env=False,
+            timeout=30,
+            headers={"Authorization": f"Bearer {token}"},
         )
         self.redirect_uri = f"{PRODUCT}/{company}/Services/Office365Callback.aspx"
         self.client_id = self.client_secret = self.secret_key_id = ""
@@ -186,11 +132,11 @@ class Customer:
         for grant in grants["value"]:
             self._call("DELETE", f"oauth2PermissionGrants/{grant['id']}")
 
-    def configure_product(self, **changes: str) -> None:
-        """Types the three values into the product, with changes; an empty one is left out."""
+    def configure_product(self, origin: str = "", **changes: str) -> None:
+        """Types the three values into the product (at another address), with changes; an empty one is left out."""
         values = {"tenantId": self.tenant_id, "clientId": self.client_id, "clientSecret": self.client_secret, **changes}
         response = self._http.post(
-            f"/_product/{self.company}/settings", json={name: value for name, value in values.items() if value}
+            f"{origin}/_product/{self.company}/settings", json={name: value for name, value in values.items() if value}
         )
         assert response.status_code == 200, response.text
 

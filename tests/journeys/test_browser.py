@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -20,7 +22,9 @@ from selenium.webdriver.common.keys import Keys
 sys.path.insert(0, str(Path(__file__).parent))
 
 from chromium import Browser
-from customer import PRODUCT, Customer, Server
+from customer import PRODUCT, Customer
+
+from provision.sandbox import Sandbox
 
 PICTURES = os.environ.get("BROWSER_PICTURES")
 """A folder for pictures of the pages, for people who work on their look; not set in CI."""
@@ -28,16 +32,16 @@ PHONE, DESK = 360, 1280
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A local tenant server of its own, answering to public host names."""
-    with Server.started(tmp_path_factory.mktemp("tenant")) as running:
+    with Sandbox(tmp_path_factory.mktemp("tenant"), public_names=True) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def chromium(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def chromium(server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One Chromium for the module; its address book knows my.cloudex.app."""
-    rules = f"MAP my.cloudex.app:443 localhost:{server.port}"
+    rules = f"MAP my.cloudex.app:443 localhost:{server.state.port}"
     browser = Browser(tmp_path_factory.mktemp("chromium"), server.ca_file, resolver=rules)
     yield browser
     browser.close()
@@ -52,7 +56,7 @@ def browser(chromium: Browser) -> Browser:
 
 
 @pytest.fixture
-def customer(server: Server) -> Iterator[Customer]:
+def customer(server: Sandbox) -> Iterator[Customer]:
     """A tenant of a company whose code is in the redirect."""
     made = Customer(server, company=f"Acme{secrets.token_hex(3)}")
     yield made
@@ -83,7 +87,7 @@ def picture(browser: Browser, name: str) -> None:
         browser.size(DESK)
 
 
-def test_connect_consent_send_and_the_mail_arrives(browser: Browser, customer: Customer) -> None:
+def test_connect_consent_send_and_the_mail_arrives(browser: Browser, customer: Customer, server: Sandbox) -> None:
     """The whole story of the manual: three values, Connect to Microsoft, consent, a test mail, which arrives."""
     customer.register()
     browser.go(f"{PRODUCT}/{customer.company}/Services/Settings")
@@ -114,7 +118,7 @@ def test_connect_consent_send_and_the_mail_arrives(browser: Browser, customer: C
     picture(browser, "product-sent")
     (message,) = customer.inbox("bob", subject)
     assert message["from"]["emailAddress"]["address"] == customer.user("admin")[0]
-    browser.go(f"{customer.server.base_url}/_portal/{customer.tenant_id}/")
+    browser.go(f"{server.base_url}/_portal/{customer.tenant_id}/")
     browser.see(subject)
     picture(browser, "portal-overview")
     browser.see("/v1.0/me/sendMail")
@@ -134,14 +138,16 @@ def test_consent_for_everyone_lets_a_plain_user_connect_without_being_asked(
     assert len(customer.inbox("bob", subject)) == 1
 
 
-def test_redirect_with_another_letter_case_is_aadsts50011(browser: Browser, customer: Customer) -> None:
+def test_redirect_with_another_letter_case_is_aadsts50011(
+    browser: Browser, customer: Customer, server: Sandbox
+) -> None:
     """Entra compares the redirect letter by letter."""
     customer.register(redirect_uri=customer.redirect_uri.replace("Office365Callback", "office365callback"))
     customer.configure_product()
     connect(browser, customer)
     browser.see("AADSTS50011")
     browser.see(customer.redirect_uri)
-    assert browser.url.startswith(customer.server.base_url)
+    assert browser.url.startswith(server.base_url)
     browser.size(PHONE)
     assert browser.scroll_width() <= PHONE
     picture(browser, "entra-50011")
@@ -205,22 +211,27 @@ def test_admin_consent_link_grants_for_everyone(browser: Browser, customer: Cust
     browser.see("Send a test mail")
 
 
-def test_expired_secret_is_aadsts7000222_and_the_product_shows_it(browser: Browser, customer: Customer) -> None:
+def test_expired_secret_is_aadsts7000222_and_the_product_shows_it(
+    browser: Browser, customer: Customer, server: Sandbox
+) -> None:
     """Everything worked yesterday; the secret's end passes; the next mail fails with Entra's own words."""
     customer.register(consent=True, secret_ends=datetime.now(UTC) + timedelta(hours=12))
     customer.configure_product()
     connect(browser, customer)
     sign_in(browser, customer, "ada")
     browser.see("Send a test mail")
-    with customer.server.weather(clock_skew=86400.0):
+    server.set_faults(clock_skew=86400.0)
+    try:
         browser.press("#send")
         browser.see("AADSTS7000222")
         assert browser.find("#error").text == "invalid_client"
         picture(browser, "product-7000222")
         refused = customer.send_headless(to=customer.user("bob")[0], subject="x")
         assert (refused.status_code, refused.json()["code"]) == (502, "AADSTS7000222")
-        browser.go(f"{customer.server.base_url}/_portal/{customer.tenant_id}/applications")
+        browser.go(f"{server.base_url}/_portal/{customer.tenant_id}/applications")
         browser.see("expired")
+    finally:
+        server.clear_faults()
 
 
 def test_wrong_secret_is_aadsts7000215_at_redemption(browser: Browser, customer: Customer) -> None:
@@ -280,10 +291,39 @@ def test_connect_works_by_keyboard_alone(browser: Browser, customer: Customer) -
     browser.see("Send a test mail")
 
 
-def test_every_portal_page_fits_a_phone_and_a_desk(browser: Browser, customer: Customer) -> None:
+def test_product_alone_on_a_port_of_its_own_is_another_origin(
+    browser: Browser, customer: Customer, server: Sandbox, tmp_path: Path
+) -> None:
+    """It needs nothing of the local tenant's process: only addresses, the CA and the three values."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "provision.sandbox.product", "--port", str(port), "--dir", str(tmp_path)]
+    command += ["--authority", server.base_url, "--graph", server.base_url, "--ca-file", str(server.ca_file)]
+    origin = f"http://localhost:{port}"
+    customer.register(redirect_uri=customer.redirect_uri.replace(PRODUCT, origin), consent=True)
+    with subprocess.Popen(command) as process:
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=6)) as waiting:
+                assert waiting.get(f"http://127.0.0.1:{port}/_product/").status_code == 200
+            customer.configure_product(origin)
+            browser.go(f"{origin}/{customer.company}/Services/Office365Setup.aspx")
+            browser.press("#connect")
+            sign_in(browser, customer, "ada")
+            browser.type("[name=subject]", "From another port")
+            browser.type("[name=to]", customer.user("bob")[0])
+            browser.press("#send")
+            browser.see("accepted by Microsoft Graph")
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+    assert len(customer.inbox("bob", "From another port")) == 1
+
+
+def test_every_portal_page_fits_a_phone_and_a_desk(browser: Browser, customer: Customer, server: Sandbox) -> None:
     """No page scrolls sideways, at 360 and at 1280 pixels, with long names, ids and addresses on it."""
     customer.register(consent=True, name="Ļoti garš nosaukums " + "WithoutAnySpaceInIt" * 4)
-    base = f"{customer.server.base_url}/_portal"
+    base = f"{server.base_url}/_portal"
     waiting, seen = [f"{base}/", f"{base}/{customer.tenant_id}/"], set()
     while waiting:
         url = waiting.pop()
@@ -301,14 +341,14 @@ def test_every_portal_page_fits_a_phone_and_a_desk(browser: Browser, customer: C
     assert len(seen) > 15
 
 
-def test_html_mail_runs_nothing_in_the_portal(browser: Browser, customer: Customer) -> None:
+def test_html_mail_runs_nothing_in_the_portal(browser: Browser, customer: Customer, server: Sandbox) -> None:
     """A script in a mail must not run in the reader's browser."""
     customer.register(consent=True)
     owning = "top.document.title='owned'"
     script = f"<p id=hello>Hello</p><script>{owning}</script><img src=x onerror={owning}>"
     customer.deliver("bob", subject="Newsletter", html=script)
     (message,) = customer.inbox("bob", "Newsletter")
-    browser.go(f"{customer.server.base_url}/_portal/{customer.tenant_id}/messages/{message['id']}")
+    browser.go(f"{server.base_url}/_portal/{customer.tenant_id}/messages/{message['id']}")
     browser.driver.switch_to.frame(browser.find("iframe.mail"))
     assert browser.driver.find_element(By.ID, "hello").text == "Hello"
     browser.driver.switch_to.default_content()
@@ -316,7 +356,7 @@ def test_html_mail_runs_nothing_in_the_portal(browser: Browser, customer: Custom
     picture(browser, "portal-html-mail")
 
 
-def test_browser_without_the_private_ca_refuses_the_tenant(server: Server, tmp_path: Path) -> None:
+def test_browser_without_the_private_ca_refuses_the_tenant(server: Sandbox, tmp_path: Path) -> None:
     """Trust is real in these tests: take the CA away and Chromium does not enter."""
     stranger = Browser(tmp_path, None)
     try:
