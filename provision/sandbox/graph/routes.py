@@ -31,6 +31,8 @@ from provision.sandbox.graph.call import Answer, Call
 
 Handler = Callable[[Call], Answer]
 _KEY = re.compile(r"(?P<set>[^()]+)\((?P<key>[^()]*)\)")
+_CASTS = ("microsoft.graph.", "graph.")
+"""How clients write the namespace: generated ones leave out ``microsoft``."""
 _BODYLESS = frozenset({"revoke_sign_in_sessions", "restore_deleted_item", "unset_verified_publisher"})
 """POST operations without a body."""
 
@@ -286,12 +288,21 @@ def _keys(template: tuple[str, ...], segments: list[str]) -> dict[str, str] | No
     keys = {}
     for wanted, got in zip(template, segments, strict=True):
         if wanted.startswith("{"):
-            if got.startswith("$"):
+            if got.startswith(("$", *_CASTS)):
                 return None
             keys[wanted[1:-1]] = got
-        elif wanted.lower() not in (got.lower(), got.lower().removeprefix("microsoft.graph.")):
+        elif wanted.lower() not in _spellings(got.lower()):
             return None
     return keys
+
+
+def _spellings(segment: str) -> tuple[str, str]:
+    """A segment as sent, and with the namespace of a cast or action as the table writes it."""
+    for prefix in _CASTS:
+        if segment.startswith(prefix):
+            bare = segment.removeprefix(prefix)
+            return bare, f"microsoft.graph.{bare}"
+    return segment, segment
 
 
 def _first_unknown(segments: list[str]) -> str:
