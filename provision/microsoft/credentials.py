@@ -10,6 +10,7 @@ An authority that MSAL does not know needs ``disable_instance_discovery`` (azure
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -28,6 +29,10 @@ from provision.settings.endpoints import Endpoints, tls_context, unreachable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
+
+for _name in ("azure", "msal"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+"""Without a handler Python writes their warnings to standard error; a failed sign-in is one sentence, not a dump."""
 
 Prompt = Callable[[str], None]
 """Shows one line to the person who signs in."""

@@ -47,6 +47,10 @@ AADSTS: dict[str, tuple[str, str]] = {
         "no federated credential fits the token's subject",
         "Compare the subject with the application's federated credential, letter by letter.",
     ),
+    "7002138": (
+        "the token's subject differs from the federated credential's in letter case",
+        "Correct the subject of the application's federated credential.",
+    ),
     "7000112": ("the application is disabled in the tenant", "Enable it under Enterprise applications."),
     "7000215": (
         "the client secret is wrong",

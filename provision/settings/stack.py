@@ -238,6 +238,13 @@ def _credential(value: str) -> str:
     return value
 
 
+def _federated_name(value: str) -> str:
+    """Entra's rule for ``federatedIdentityCredential.name``: 3 to 120 characters that may stand in a URL."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}", value):
+        raise ValueError("must be 3 to 120 letters, digits, - or _")
+    return value
+
+
 def _time(value: str) -> str:
     try:
         datetime.fromisoformat(value)
@@ -266,7 +273,7 @@ KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "owners": ("owners", _guids),
     "instanceId": ("instance_id", _guid),
     "credential": ("credential", _credential),
-    "federatedName": ("federated_name", _text),
+    "federatedName": ("federated_name", _federated_name),
     "federatedIssuer": ("federated_issuer", _text),
     "federatedSubject": ("federated_subject", _text),
 }

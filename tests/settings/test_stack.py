@@ -99,7 +99,7 @@ def test_the_slot_in_use_is_one_that_exists() -> None:
 
 def test_half_a_federated_credential_is_refused() -> None:
     with pytest.raises(InvalidInput, match="half described"):
-        settings(companyCode="A", federatedName="ci")
+        settings(companyCode="A", federatedName="ci-main")
 
 
 def test_a_profile_beside_pulumi_yaml_is_found_by_name(tmp_path: Path) -> None:
