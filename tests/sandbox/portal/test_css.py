@@ -1,4 +1,4 @@
-"""The style sheets of the portal and the product: readable contrast in both colour schemes, nothing from the network."""
+"""The style sheets of the portal and the product: readable in both colour schemes, nothing from the network."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ SANDBOX = Path(__file__).parents[3] / "provision" / "sandbox"
 SHEETS = {name: SANDBOX / name / "templates" / f"{name}.css" for name in ("portal", "product")}
 PAIRS = {
     "portal": [
-        ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"), ("link", "ground"),
-        ("brand-ink", "brand"), ("good", "good-ground"), ("soon", "soon-ground"), ("expired", "expired-ground"),
+        ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"),
+        ("link", "ground"), ("brand-ink", "brand"), ("good", "good-ground"), ("soon", "soon-ground"), ("expired", "expired-ground"),
         ("head-ink", "head"), ("head-muted", "head"),
     ],
     "product": [
         ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"),
-        ("brand-ink", "brand"), ("good", "good-ground"), ("warn", "warn-ground"), ("bad", "bad-ground"), ("bad", "card"),
+        ("brand-ink", "brand"), ("good", "good-ground"), ("warn", "warn-ground"), ("bad", "bad-ground"),
+        ("bad", "card"),
     ],
 }  # fmt: skip
 """Text colour and what it stands on."""
