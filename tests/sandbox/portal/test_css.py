@@ -12,8 +12,8 @@ SHEETS = {name: SANDBOX / name / "templates" / f"{name}.css" for name in ("porta
 PAIRS = {
     "portal": [
         ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"),
-        ("link", "ground"), ("brand-ink", "brand"), ("good", "good-ground"), ("soon", "soon-ground"), ("expired", "expired-ground"),
-        ("head-ink", "head"), ("head-muted", "head"),
+        ("link", "ground"), ("brand-ink", "brand"), ("good", "good-ground"), ("soon", "soon-ground"),
+        ("expired", "expired-ground"), ("head-ink", "head"), ("head-muted", "head"),
     ],
     "product": [
         ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"),
