@@ -143,9 +143,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         planned = planning.plan(resource.fields, inputs, prior)
         await self._foresee(context, resource, planned, prior)
         found = planning.differences(resource.fields, inputs, prior, planned)
-        tops = {difference.top for difference in found}
-        ignored = {name for name in request.ignoreChanges if name in tops}
-        found = [difference for difference in found if difference.top not in ignored]
+        found = [item for item in found if not _ignored(item.path, request.ignoreChanges)]
         replaces = sorted({difference.top for difference in found if difference.replaces})
         return provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
@@ -171,7 +169,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             resource_id, told = await resource.create(session, _known(planned), deadline)
         except ProvisionError as refusal:
-            await _fail(context, refusal)
+            await _fail(context, refusal, f"{resource.title} was not made")
         made = {**_known(planned), **told}
         try:
             await resource.complete(session, resource_id, _known(planned), deadline)
@@ -194,7 +192,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             fresh = await resource.read(session, request.id, prior)
         except ProvisionError as refusal:
-            await _fail(context, refusal)
+            await _fail(context, refusal, f"{resource.title} {request.id} was not read")
         if fresh is None:
             return provider_pb2.ReadResponse()
         state = planning.tidy(resource.fields, fresh)
@@ -211,7 +209,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Changes the object in place."""
         resource = await _resource(request.urn, context)
         prior, inputs = _state(request.olds), plain(decode(request.news))
-        for name in request.ignoreChanges:
+        for name in set(request.ignoreChanges) & {item.name for item in resource.fields}:
             inputs[name] = prior.get(name)
         planned = planning.plan(resource.fields, inputs, prior)
         if request.preview:
@@ -242,7 +240,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             if await resource.read(session, request.id, prior) is not None:
                 await resource.delete(session, request.id, prior, deadline)
         except ProvisionError as refusal:
-            await _fail(context, refusal)
+            await _fail(context, refusal, f"{resource.title} {request.id} was not deleted")
         return empty_pb2.Empty()
 
     async def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:
@@ -304,6 +302,10 @@ def _state(properties: struct_pb2.Struct) -> State:
     return {name: value for name, value in decode(properties).items() if name not in _BESIDE_STATE}
 
 
+def _ignored(path: str, ignored: Sequence[str]) -> bool:
+    return any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in ignored)
+
+
 def _known(planned: State) -> State:
     return {name: None if value is UNKNOWN else value for name, value in planned.items()}
 
@@ -316,8 +318,8 @@ def _outputs(resource: Resource, resource_id: str, state: State) -> struct_pb2.S
     return encode({**values, "id": resource_id or UNKNOWN, "__meta": resource.meta()})
 
 
-async def _fail(context: Context, refusal: ProvisionError) -> NoReturn:
-    await context.abort(grpc.StatusCode.UNKNOWN, str(refusal))
+async def _fail(context: Context, refusal: ProvisionError, what: str = "") -> NoReturn:
+    await context.abort(grpc.StatusCode.UNKNOWN, f"{what}: {refusal}" if what else str(refusal))
     raise asyncio.CancelledError
 
 

@@ -136,25 +136,30 @@ def raise_half_made(error: Any) -> None:
                 raise HalfMade(detail) from None
 
 
-@pytest.fixture
-def plugin(sandbox: Sandbox, tenant: Tenant) -> Iterator[Plugin]:
-    """A stand-in signed in to a fresh tenant as its administrating app."""
-    process = subprocess.Popen(
+@pytest.fixture(scope="session")
+def process(sandbox: Sandbox) -> Iterator[Any]:
+    """One stand-in for the session; each test signs it in to a tenant of its own."""
+    running = subprocess.Popen(
         [sys.executable, "-m", "provision.standin"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "SSL_CERT_FILE": str(sandbox.ca_file)},
     )
-    assert process.stdout
-    with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
-        stub = provider_pb2_grpc.ResourceProviderStub(channel)
-        settings = {
-            "metadataHost": sandbox.base_url.removeprefix("https://"),
-            "tenantId": tenant.tenant_id,
-            "clientId": tenant.admin_client_id,
-            "clientSecret": Secret(tenant.admin_client_secret),
-        }
-        stub.Configure(provider_pb2.ConfigureRequest(args=encode(settings)))
-        yield Plugin(stub)
-    process.terminate()
-    process.communicate(timeout=10)
+    assert running.stdout
+    with grpc.insecure_channel(f"127.0.0.1:{int(running.stdout.readline())}") as channel:
+        yield provider_pb2_grpc.ResourceProviderStub(channel)
+    running.terminate()
+    running.communicate(timeout=10)
+
+
+@pytest.fixture
+def plugin(process: Any, sandbox: Sandbox, tenant: Tenant) -> Plugin:
+    """A stand-in signed in to a fresh tenant as its administrating app."""
+    settings = {
+        "metadataHost": sandbox.base_url.removeprefix("https://"),
+        "tenantId": tenant.tenant_id,
+        "clientId": tenant.admin_client_id,
+        "clientSecret": Secret(tenant.admin_client_secret),
+    }
+    process.Configure(provider_pb2.ConfigureRequest(args=encode(settings)))
+    return Plugin(process)

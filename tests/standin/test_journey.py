@@ -95,14 +95,10 @@ def test_the_life_of_an_app_registration(runner: StackRunner, plugin: Plugin) ->
     first = runner.outputs(show_secrets=True)
     assert changes(runner.up(refresh=True)) == {}
 
-    runner.set_config({"journey:redirect": "https://b.example.com/Callback.aspx"})
-    assert changes(runner.up()) == {"update": 1}
-    assert plugin.ask("getApplication", displayName="Journey")["webs"][0]["redirectUris"] == [
-        "https://b.example.com/Callback.aspx"
-    ]
-
-    runner.set_config({"journey:round": "2"})
-    assert changes(runner.up()) == {"replace": 1}
+    runner.set_config({"journey:redirect": "https://b.example.com/Callback.aspx", "journey:round": "2"})
+    assert changes(runner.up()) == {"update": 1, "replace": 1}
+    found = plugin.ask("getApplication", displayName="Journey")["webs"][0]
+    assert found["redirectUris"] == ["https://b.example.com/Callback.aspx"]
     second = runner.outputs(show_secrets=True)
     assert first["clientId"].value == second["clientId"].value
     assert first["secret"].value != second["secret"].value

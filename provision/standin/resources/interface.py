@@ -48,6 +48,11 @@ class Resource(ABC):
     schema_version: ClassVar[int] = 0
     importable: ClassVar[bool] = True
 
+    @property
+    def title(self) -> str:
+        """The type's name in a sentence."""
+        return self.token.rpartition(":")[2]
+
     @abstractmethod
     def owns_id(self, resource_id: str) -> bool:
         """Whether an id has this type's form."""
