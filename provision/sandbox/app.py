@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -41,23 +41,22 @@ _PUBLIC_SURFACES: dict[str, str] = {
 class Dispatcher:
     """Sends Graph's paths to Graph and the rest to the other rooms; a public host shows its own surface only."""
 
-    def __init__(self, world: World, graph: ASGIApp, login: ASGIApp, arm: ASGIApp, local: ASGIApp) -> None:
+    def __init__(self, world: World, graph: ASGIApp, surfaces: Mapping[str, ASGIApp], local: ASGIApp) -> None:
         self._public_names = world.public_names
         self._graph = graph
-        self._surfaces = {"graph": graph, "login": login, "arm": arm}
+        self._surfaces = surfaces
         self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Chooses by host (public names only), then by path."""
+        if scope["path"].startswith("//"):
+            # az joins addresses that end with a slash to paths that begin with one; Microsoft's hosts accept it.
+            scope["path"] = "/" + scope["path"].lstrip("/")
         surface = _PUBLIC_SURFACES.get(host_name(scope)) if self._public_names else None
-        on_graph = scope["path"].lower().startswith(_GRAPH_PREFIXES)
-        if surface == "graph" and not on_graph:
-            # UserInfo is the one Graph address outside of /v1.0 and /beta.
-            await self._local(scope, receive, send)
-        elif surface is not None:
-            await self._surfaces[surface](scope, receive, send)
+        if surface in {None, "graph"} and scope["path"].lower().startswith(_GRAPH_PREFIXES):
+            await self._graph(scope, receive, send)
         else:
-            await (self._graph if on_graph else self._local)(scope, receive, send)
+            await (self._local if surface is None else self._surfaces[surface])(scope, receive, send)
 
 
 class _Product:
@@ -111,11 +110,10 @@ def build_app(world: World, tenancy: Tenancy, *, issuer_keys: SigningKeys) -> AS
         *entra,
         Mount("/", _Product(world)),
     ]
-    dispatcher = Dispatcher(
-        world,
-        graph=graph_app(world),
-        login=_application(world, entra),
-        arm=_application(world, metadata.routes()),
-        local=_application(world, everything),
-    )
+    surfaces = {
+        "graph": _application(world, userinfo_routes()),
+        "login": _application(world, entra),
+        "arm": _application(world, metadata.routes()),
+    }
+    dispatcher = Dispatcher(world, graph_app(world), surfaces, _application(world, everything))
     return RequestLog(WeatherMiddleware(dispatcher, world.weather, world.directory.clock), world.directory)

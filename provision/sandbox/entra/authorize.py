@@ -31,7 +31,7 @@ from provision.sandbox.world import World
 _CODE_SECONDS = 600
 _RESPONSE_TYPES = frozenset({"code", "id_token", "token"})
 _RESPONSE_MODES = frozenset({"query", "fragment", "form_post"})
-_SHOWN_ON_PAGE = frozenset({50020, 50034, 50105, 53000, 53003, 90094, 530035, 650056, 650057, 7000112})
+_SHOWN_ON_PAGE = frozenset({50020, 50034, 50105, 53000, 53003, 90094, 165000, 530035, 650056, 650057, 7000112})
 """Refusals after which Entra keeps the user on its own page, because going back to the client would help nobody."""
 _REDIRECT_ERRORS = {65001: "consent_required", 50105: "access_denied", 53003: "interaction_required"}
 """OAuth errors that differ between the redirect and the token endpoint."""

@@ -218,6 +218,14 @@ TABLE: dict[int, Refusal] = {
         "Admin consent is required for the permissions requested by this application. An admin has to grant consent "
         "to '{app}'({name}).",
     ),
+    165000: Refusal(
+        "invalid_request",
+        400,
+        "Invalid Request: Request tokens do not match the user context. Do not copy the user context values (cookies; "
+        "form fields; headers) between different requests or user sessions; always maintain the ALL of the supplied "
+        "values across a complete single user flow.",
+        "MicrosoftDocs/azure-docs#47121",
+    ),
     500011: Refusal(
         "invalid_resource",
         400,

@@ -111,7 +111,7 @@ class Interaction:
         if form:
             presented = form.get("canary", "")
             if not hmac.compare_digest(presented, self._canary()):
-                raise EntraError(90023, reason="the form was not sent by the sign-in page; reload it and try again")
+                raise EntraError(165000)
 
     @property
     def silent(self) -> bool:
