@@ -167,19 +167,19 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         deadline = Deadline.after(request.timeout or resource.timeouts.create)
         session = await self._signed_in(context)
         try:
-            resource_id, told = await resource.create(session, _known(planned), deadline)
+            made = await resource.create(session, _known(planned), deadline)
         except ProvisionError as refusal:
             await _fail(context, refusal, f"{resource.title} was not made")
-        made = {**_known(planned), **told}
+        state = {**_known(planned), **made.told}
         try:
-            await resource.complete(session, resource_id, _known(planned), deadline)
-            fresh = await resource.read(session, resource_id, made)
+            await resource.complete(session, made, _known(planned), deadline)
+            fresh = await resource.read(session, made.id, state)
             if fresh is None:
-                raise Refused(f"{resource_id} was made, and then it was gone.", remedy="Run again.")
+                raise Refused(f"{made.id} was made, and then it was gone.", remedy="Run again.")
         except ProvisionError as refusal:
-            await _half_made(context, refusal, resource_id, _outputs(resource, resource_id, made), request.properties)
+            await _half_made(context, refusal, made.id, _outputs(resource, made.id, state), request.properties)
         state = planning.settled(resource.fields, planned, planning.tidy(resource.fields, fresh))
-        return provider_pb2.CreateResponse(id=resource_id, properties=_outputs(resource, resource_id, state))
+        return provider_pb2.CreateResponse(id=made.id, properties=_outputs(resource, made.id, state))
 
     async def Read(self, request: provider_pb2.ReadRequest, context: Context) -> provider_pb2.ReadResponse:
         """Reads for a refresh, or for an import when there is no state yet; an empty answer means it is not there."""
@@ -226,7 +226,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                     f"{request.id} is not in the tenant any more.", remedy="Run `pulumi refresh`, then again."
                 )
         except ProvisionError as refusal:
-            await _fail(context, refusal)
+            await _fail(context, refusal, f"{resource.title} {request.id} was not changed")
         state = planning.settled(resource.fields, planned, planning.tidy(resource.fields, fresh))
         return provider_pb2.UpdateResponse(properties=_outputs(resource, request.id, state))
 

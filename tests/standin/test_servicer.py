@@ -317,6 +317,19 @@ def test_an_existing_service_principal_is_refused_or_taken(plugin: Plugin, princ
     assert plugin.create(PRINCIPAL, {"clientId": client_id, "useExisting": True}).id == principal.id
 
 
+def test_the_caller_does_not_stay_owner_of_what_it_made(plugin: Plugin, application: Made, caller: str) -> None:
+    """As with the real plugin: it is an owner while it makes the object, and afterwards only when asked for."""
+    assert plugin.ask("getApplication", displayName="Mail")["owners"] == []
+    client_id = application.state["clientId"]
+    made = plugin.create(PRINCIPAL, {"clientId": client_id, "useExisting": True})
+    refreshed = plugin.refresh(made)
+    assert refreshed is not None
+    assert refreshed.state["owners"] == []
+    assert plugin.create(PRINCIPAL, {"clientId": client_id, "useExisting": True, "owners": [caller]}).state[
+        "owners"
+    ] == [caller]
+
+
 def test_the_lookups_agree_with_the_resources(plugin: Plugin, application: Made) -> None:
     by_name = plugin.ask("getApplication", displayName="Mail")
     assert by_name["id"] == application.id

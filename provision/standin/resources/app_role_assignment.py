@@ -8,7 +8,7 @@ from __future__ import annotations
 from provision.standin import rules
 from provision.standin.fields import text
 from provision.standin.planning import State
-from provision.standin.resources.interface import Resource, Timeouts
+from provision.standin.resources.interface import Made, Resource, Timeouts
 from provision.standin.session import Deadline, GraphRefusal, Session
 
 _ID = "/servicePrincipals/{servicePrincipalId}/appRoleAssignedTo/{appRoleAssignmentId}"
@@ -35,7 +35,7 @@ class AppRoleAssignment(Resource):
         """``/servicePrincipals/{resource's object id}/appRoleAssignedTo/{assignment id}``."""
         return rules.resource_id(_ID)(resource_id, "id") is None
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Posts the assignment; a principal that has not replicated yet is asked for again."""
         path = f"/servicePrincipals/{planned['resourceObjectId']}/appRoleAssignedTo"
         body = {
@@ -44,12 +44,12 @@ class AppRoleAssignment(Resource):
             "resourceId": planned["resourceObjectId"],
         }
         made = await session.post(path, body, deadline=deadline, again=_not_replicated)
-        return f"{path}/{made['id']}", {}
+        return Made(f"{path}/{made['id']}")
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until it is there."""
         del planned
-        await session.wait_for(resource_id, deadline, "the assignment")
+        await session.wait_for(made.id, deadline, "the assignment")
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads the assignment."""

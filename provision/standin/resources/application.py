@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from provision.standin import rules
 from provision.standin.planning import State
 from provision.standin.resources import application_fields, application_shape, directory_shapes
-from provision.standin.resources.interface import Refused, Resource, Timeouts, carried
+from provision.standin.resources.interface import Made, Refused, Resource, Timeouts, carried
 from provision.standin.session import Deadline, Json, Session
 from provision.standin.wire import Value, contains_unknown
 
@@ -56,7 +56,7 @@ class Application(Resource):
                     remedy="Import it, give the new one another name, or leave preventDuplicateNames out.",
                 )
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Posts the application, the caller among its owners."""
         await self.foresee(session, planned, None)
         body = application_shape.to_graph(planned)
@@ -64,16 +64,16 @@ class Application(Resource):
         body["api"]["acceptMappedClaims"] = False
         body["owners@odata.bind"], _ = directory_shapes.owner_bindings(session, planned.get("owners"))
         made = await session.post("/applications", body, deadline=deadline)
-        return f"/applications/{made['id']}", {"objectId": made["id"], "clientId": made["appId"]}
+        return Made(f"/applications/{made['id']}", {"objectId": made["id"], "clientId": made["appId"]})
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until it is there, then sets what the creating request cannot."""
-        await session.wait_for(resource_id, deadline, "the new application")
+        await session.wait_for(made.id, deadline, "the new application")
         if planned.get("oauth2PostResponseRequired") is not None:
-            await _require_post(session, resource_id, planned)
+            await _require_post(session, made.id, planned)
         if (planned.get("api") or {}).get("mappedClaimsEnabled"):
-            await session.patch(resource_id, {"api": {"acceptMappedClaims": True}})
-        await directory_shapes.finish_owners(session, resource_id, planned.get("owners"))
+            await session.patch(made.id, {"api": {"acceptMappedClaims": True}})
+        await directory_shapes.finish_owners(session, made.id, planned.get("owners"))
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads the application, the one property that only beta tells, and the owners."""

@@ -9,7 +9,7 @@ from provision.standin import rules
 from provision.standin.fields import text
 from provision.standin.planning import State
 from provision.standin.resources.directory_shapes import owners_of
-from provision.standin.resources.interface import Refused, Resource, Timeouts
+from provision.standin.resources.interface import Made, Refused, Resource, Timeouts
 from provision.standin.session import Deadline, GraphRefusal, Session
 
 _ID = "/applications/{applicationId}/owners/{directoryObjectId}"
@@ -30,7 +30,7 @@ class ApplicationOwner(Resource):
         """``/applications/{object id}/owners/{owner's object id}``."""
         return rules.resource_id(_ID)(resource_id, "id") is None
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Adds the owner; an application that has not replicated yet is asked for again."""
         path, owner = planned["applicationId"], planned["ownerObjectId"]
         resource_id = f"{path}/owners/{owner}"
@@ -45,12 +45,12 @@ class ApplicationOwner(Resource):
                 deadline=deadline,
                 again=lambda refusal: refusal.not_found,
             )
-        return resource_id, {}
+        return Made(resource_id)
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until the application lists the owner."""
         del planned
-        await session.wait(lambda: _is_owner(session, resource_id), deadline, "the new owner to be listed")
+        await session.wait(lambda: _is_owner(session, made.id), deadline, "the new owner to be listed")
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads whether it is an owner still."""

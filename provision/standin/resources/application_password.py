@@ -8,7 +8,7 @@ from __future__ import annotations
 from provision.standin import rules
 from provision.standin.fields import mapping, text
 from provision.standin.planning import State
-from provision.standin.resources.interface import Refused, Resource, Timeouts, carried
+from provision.standin.resources.interface import Made, Refused, Resource, Timeouts, carried
 from provision.standin.session import Deadline, GraphRefusal, Json, Session
 from provision.standin.wire import contains_unknown
 
@@ -43,7 +43,7 @@ class ApplicationPassword(Resource):
         """``{application object id}/password/{key id}``."""
         return _parts(resource_id) is not None
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Has Microsoft make the secret; its value is in this one answer only."""
         path = planned["applicationId"]
         sent = {"displayName": "displayName", "startDate": "startDateTime", "endDate": "endDateTime"}
@@ -55,12 +55,12 @@ class ApplicationPassword(Resource):
         async with session.lock(path):
             made = await session.post(f"{path}/addPassword", {"passwordCredential": credential}, deadline=deadline)
         resource_id = f"{path.rpartition('/')[2]}/{_KIND}/{made['keyId']}"
-        return resource_id, {"keyId": made["keyId"], "value": made["secretText"]}
+        return Made(resource_id, {"keyId": made["keyId"], "value": made["secretText"]})
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until the application lists the secret."""
         del planned
-        await session.wait(lambda: _credential(session, resource_id), deadline, "the new password to be listed")
+        await session.wait(lambda: _credential(session, made.id), deadline, "the new password to be listed")
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads the secret's dates; the value stays as it was given."""

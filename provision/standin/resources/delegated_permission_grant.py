@@ -9,7 +9,7 @@ from __future__ import annotations
 from provision.standin import rules
 from provision.standin.fields import text, texts
 from provision.standin.planning import State
-from provision.standin.resources.interface import Resource, Timeouts
+from provision.standin.resources.interface import Made, Resource, Timeouts
 from provision.standin.session import Deadline, GraphRefusal, Json, Session
 
 _ID = "/oauth2PermissionGrants/{oAuth2PermissionGrantId}"
@@ -34,7 +34,7 @@ class DelegatedPermissionGrant(Resource):
         """``/oauth2PermissionGrants/{grant id}``."""
         return rules.resource_id(_ID)(resource_id, "id") is None
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Posts the grant; a service principal that has not replicated yet is asked for again."""
         user = planned.get("userObjectId") or None
         body: Json = {
@@ -46,12 +46,12 @@ class DelegatedPermissionGrant(Resource):
         if user:
             body["principalId"] = user
         made = await session.post("/oauth2PermissionGrants", body, deadline=deadline, again=_not_replicated)
-        return f"/oauth2PermissionGrants/{made['id']}", {}
+        return Made(f"/oauth2PermissionGrants/{made['id']}")
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until it is there."""
         del planned
-        await session.wait_for(resource_id, deadline, "the grant")
+        await session.wait_for(made.id, deadline, "the grant")
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads the grant."""

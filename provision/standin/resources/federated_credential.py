@@ -9,7 +9,7 @@ from __future__ import annotations
 from provision.standin import rules
 from provision.standin.fields import text, text_list
 from provision.standin.planning import State
-from provision.standin.resources.interface import Resource, Timeouts
+from provision.standin.resources.interface import Made, Resource, Timeouts
 from provision.standin.session import Deadline, Session
 from provision.standin.wire import Value
 
@@ -38,17 +38,17 @@ class FederatedCredential(Resource):
         parts = resource_id.split("/")
         return len(parts) == 3 and parts[1] == _KIND and rules.is_guid(parts[0]) and rules.is_guid(parts[2])
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Posts the credential."""
         path = planned["applicationId"]
         async with session.lock(path):
             made = await session.post(f"{path}/federatedIdentityCredentials", _to_graph(planned), deadline=deadline)
-        return f"{path.rpartition('/')[2]}/{_KIND}/{made['id']}", {"credentialId": made["id"]}
+        return Made(f"{path.rpartition('/')[2]}/{_KIND}/{made['id']}", {"credentialId": made["id"]})
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until it is there."""
         del planned
-        await session.wait_for(_path(resource_id), deadline, "the federated credential")
+        await session.wait_for(_path(made.id), deadline, "the federated credential")
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads the credential."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from provision.errors import ProvisionError
@@ -34,6 +34,18 @@ class Timeouts:
     read: int
     update: int | None
     delete: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """An object that is in the tenant now.
+
+    ``told``: what only the creating answer holds (a secret's value). ``was_there``: it was taken over, not made.
+    """
+
+    id: str
+    told: State = field(default_factory=dict)
+    was_there: bool = False
 
 
 class Resource(ABC):
@@ -67,20 +79,16 @@ class Resource(ABC):
         del session, planned, prior
 
     @abstractmethod
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
-        """Makes the object.
-
-        Returns:
-            Its id, and what only the creating answer holds (a secret's value). From here on the engine knows the
-            object, so that nothing is orphaned when a later step fails.
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
+        """Makes the object. From here on the engine knows it: nothing is orphaned when a later step fails.
 
         Raises:
             GraphRefusal, Gone, Unreachable, Refused: it was not made.
         """
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Carries out the steps after the object was made, until the directory shows it."""
-        del session, resource_id, planned, deadline
+        del session, made, planned, deadline
 
     @abstractmethod
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:

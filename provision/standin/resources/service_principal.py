@@ -9,7 +9,7 @@ from provision.standin import rules
 from provision.standin.fields import block, block_list, flag, mapping, text, text_list, texts
 from provision.standin.planning import State
 from provision.standin.resources import directory_shapes as shapes
-from provision.standin.resources.interface import Refused, Resource, Timeouts, carried
+from provision.standin.resources.interface import Made, Refused, Resource, Timeouts, carried
 from provision.standin.session import Deadline, GraphRefusal, Json, Session
 
 _ID = "/servicePrincipals/{servicePrincipalId}"
@@ -122,7 +122,7 @@ class ServicePrincipal(Resource):
         """``/servicePrincipals/{object id}``."""
         return rules.resource_id(_ID)(resource_id, "id") is None
 
-    async def create(self, session: Session, planned: State, deadline: Deadline) -> tuple[str, State]:
+    async def create(self, session: Session, planned: State, deadline: Deadline) -> Made:
         """Posts the service principal, or takes the one that is there when ``useExisting`` says so."""
         present = await session.find("/servicePrincipals", f"appId eq '{planned['clientId']}'")
         if present and not planned["useExisting"]:
@@ -134,19 +134,19 @@ class ServicePrincipal(Resource):
         if present:
             path = f"/servicePrincipals/{present[0]['id']}"
             await session.patch(path, _to_graph(planned, _EVERYTHING))
-            return path, {"objectId": present[0]["id"]}
+            return Made(path, {"objectId": present[0]["id"]}, was_there=True)
         body = _to_graph(planned, _EVERYTHING) | {"appId": planned["clientId"]}
         body["owners@odata.bind"], _ = shapes.owner_bindings(session, planned.get("owners"))
         made = await session.post("/servicePrincipals", body, deadline=deadline, again=_not_replicated)
-        return f"/servicePrincipals/{made['id']}", {"objectId": made["id"]}
+        return Made(f"/servicePrincipals/{made['id']}", {"objectId": made["id"]})
 
-    async def complete(self, session: Session, resource_id: str, planned: State, deadline: Deadline) -> None:
+    async def complete(self, session: Session, made: Made, planned: State, deadline: Deadline) -> None:
         """Waits until it is there, then sets its owners."""
-        await session.wait_for(resource_id, deadline, "the service principal")
-        if not planned["useExisting"]:
-            await shapes.finish_owners(session, resource_id, planned.get("owners"))
+        await session.wait_for(made.id, deadline, "the service principal")
+        if not made.was_there:
+            await shapes.finish_owners(session, made.id, planned.get("owners"))
         elif planned.get("owners"):
-            await shapes.set_owners(session, resource_id, planned["owners"])
+            await shapes.set_owners(session, made.id, planned["owners"])
 
     async def read(self, session: Session, resource_id: str, prior: State) -> State | None:
         """Reads the service principal, the one property that only beta tells, and the owners."""
