@@ -92,7 +92,7 @@ def create_service_principal(call: Call) -> Answer:
 def _application(call: Call, app_id: str) -> tuple[str, Document]:
     """The application and its home tenant: this one, or another one of this server where it is multitenant."""
     for tenant in [call.tenant, *(t for t in call.directory.tenants() if t != call.tenant)]:
-        found = call.directory.find(tenant, "application", fresh=True, appId=app_id)
+        found = call.directory.find(tenant, "application", appId=app_id)
         if found and (tenant == call.tenant or found[0]["signInAudience"] != "AzureADMyOrg"):
             return tenant, found[0]
     message = f"The appId '{app_id}' of the service principal does not reference a valid application object."

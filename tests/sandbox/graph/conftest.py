@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,7 @@ class Graph:
 
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(graph_app(self.world))
-            async with httpx.AsyncClient(transport=transport) as client:
+            async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
                 return await client.request(method, f"{BASE}/{version}{path}", headers=headers, **kwargs)
 
         return asyncio.run(send())
@@ -94,11 +95,21 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> SigningKeys:
     return SigningKeys.load(tmp_path_factory.mktemp("keys") / "signing.pem")
 
 
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, seed.SeededTenant]:
+    """A tenant's file, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("seeded") / "tenant.sqlite"
+    directory = Directory(path)
+    made = seed.create_tenant(directory, base_url=BASE)
+    directory.close()
+    return path, made
+
+
 @pytest.fixture
-def graph(tmp_path: Path, signing_keys: SigningKeys) -> Iterator[Graph]:
-    directory = Directory(tmp_path / "tenant.sqlite")
-    world = World(directory, BASE, signing_keys, Weather(directory))
-    made = Graph(world, seed.create_tenant(directory, base_url=BASE), "")
+def graph(tmp_path: Path, signing_keys: SigningKeys, seeded: tuple[Path, seed.SeededTenant]) -> Iterator[Graph]:
+    path = Path(shutil.copy(seeded[0], tmp_path))
+    directory = Directory(path)
+    made = Graph(World(directory, BASE, signing_keys, Weather(directory)), seeded[1], "")
     made.token = made.app_token(*seed.ADMIN_APP_ROLES)
     yield made
     directory.close()

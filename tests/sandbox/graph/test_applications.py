@@ -1,4 +1,4 @@
-"""App registrations: shapes, limits, secrets, policies, deletion; each as the portal's users and the clients meet them."""
+"""App registrations: shapes, limits, secrets, policies, deletion; as people in the portal and clients meet them."""
 
 from __future__ import annotations
 

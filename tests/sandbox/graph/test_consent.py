@@ -135,7 +135,7 @@ def test_microsofts_own_principal_is_not_ours_to_change(graph):
 
 
 def test_an_application_administrator_consents_to_delegated_but_not_to_graphs_application_permissions(graph, mail_app):
-    """ "Application Administrator" in the list of built-in roles."""
+    """As the list of built-in roles says of the Application Administrator."""
     token = graph.user_token("appadmin", "Directory.AccessAsUser.All", "AppRoleAssignment.ReadWrite.All")
     assert (
         graph.call("POST", "/oauth2PermissionGrants", json=_grant(graph, mail_app[1]), token=token).status_code == 201

@@ -1,4 +1,4 @@
-"""The local tenant's property table against an independent oracle: the models that Microsoft generates for msgraph-sdk."""
+"""The local tenant's property table against an oracle of its own: the models Microsoft generates for msgraph-sdk."""
 
 from __future__ import annotations
 

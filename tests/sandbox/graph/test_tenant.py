@@ -136,11 +136,22 @@ def test_the_tenant_itself(graph):
 
 def test_a_batch_answers_each_request_for_itself(graph):
     requests = [
-        {"id": "a", "method": "POST", "url": "/applications", "body": {"displayName": "x"}, "headers": {"Content-Type": "application/json"}},
-        {"id": "b", "method": "GET", "url": "/applications?$select=displayName&$filter=displayName+eq+'x'", "dependsOn": ["a"]},
+        {
+            "id": "a",
+            "method": "POST",
+            "url": "/applications",
+            "body": {"displayName": "x"},
+            "headers": {"Content-Type": "application/json"},
+        },
+        {
+            "id": "b",
+            "method": "GET",
+            "url": "/applications?$select=displayName&$filter=displayName+eq+'x'",
+            "dependsOn": ["a"],
+        },
         {"id": "c", "method": "GET", "url": "/frobs"},
         {"id": "d", "method": "GET", "url": "/users", "dependsOn": ["c"]},
-    ]  # fmt: skip
+    ]
     answers = {row["id"]: row for row in graph.ok("POST", "/$batch", json={"requests": requests})["responses"]}
     assert [answers[i]["status"] for i in "abcd"] == [201, 200, 400, 424]
     assert answers["b"]["body"]["value"] == [{"displayName": "x"}]
