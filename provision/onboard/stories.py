@@ -255,8 +255,8 @@ class Onboarding:
         """Checks the settings, signs in, and opens Graph and the engine as the same caller."""
         plain = self._runner({})
         config = {**plain.config(), **self._asked}
-        if write:
-            config.setdefault(f"{NAMESPACE}:instanceId", str(uuid.uuid4()))
+        if write and f"{NAMESPACE}:instanceId" not in config and _is_new(plain.export_if_made()):
+            config[f"{NAMESPACE}:instanceId"] = str(uuid.uuid4())
         settings = StackSettings.from_config(config, beside=self.project, source=plain.config_file.name)
         endpoints = addresses.resolve(metadata_host=settings.metadata_host, environment=settings.environment)
         how = credentials.read(
@@ -345,6 +345,11 @@ class Onboarding:
             ]
         run.graph.set_verified_publisher(application.object_id, run.settings.mpn_id or "")
         return [f"Verified publisher set: {run.settings.mpn_id}."]
+
+
+def _is_new(deployment: Mapping[str, Any]) -> bool:
+    """Whether no run has begun yet: only then may the stack be given an id, which its registration's tag will carry."""
+    return not deployment.get("resources") and not deployment.get("pending_operations")
 
 
 def profile_rows(project: Path | None = None) -> list[tuple[str, str, str, str]]:

@@ -1,0 +1,111 @@
+"""``make sweep``: SIGKILL at every HTTP request of a run, in turn, then one more run; one line for each sweep.
+
+``NAME points N lost N orphaned N``: points where the run was killed (each request before it took effect and after, its
+answer lost); secrets or registrations lost; objects left over beside the one registration, principal, grant and secret.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from trial import Found, Trial
+
+from provision.sandbox import Sandbox
+
+ACTIONS = ("hold_before", "hold_after")
+EVERYTHING = {"path": "^/(v1\\.0|beta|metadata|[0-9a-f-]{36})"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One kill and what the run after it ended with."""
+
+    request: int
+    action: str
+    code: int
+    found: Found
+    said: str
+
+
+def points(command: str, action: str, folder: Path, *, plugin: str, only: range | None = None) -> Iterator[Point]:
+    """Kills a create at each of its requests in turn, each time in a fresh tenant, and finishes it.
+
+    Args:
+        command: ``provision`` (``provision up``) or ``pulumi`` (plain ``pulumi up``).
+        action: ``hold_before`` (the request never took effect) or ``hold_after`` (its answer never came).
+        folder: where to work.
+        plugin: PROVISION_AZUREAD_PLUGIN.
+        only: these requests; all without it.
+    """
+    with Sandbox(folder / "tenant") as sandbox:
+        for request in only or count():
+            trial = Trial(sandbox, folder / f"{action}-{request}", plugin=plugin)
+            try:
+                line, environment = prepared(trial, command)
+                rule = {"name": "kill", "action": action, "match": EVERYTHING, "after_n": request, "count": 1}
+                if not trial.killed_at(line, environment, rule):
+                    return
+                again = trial.up()
+                found = trial.found() if again.returncode == 0 else Found(0, 0, 0, 0, 0)
+                yield Point(request, action, again.returncode, found, again.stderr)
+            finally:
+                trial.close()
+
+
+def prepared(trial: Trial, command: str) -> tuple[list[str], dict[str, str]]:
+    """The command to kill and its environment."""
+    if command == "provision":
+        return trial.up_command(), trial.environment
+    line, environment = trial.pulumi("up", "--yes", "--non-interactive", "--stack", "sweep")
+    trial.run([line[0], "stack", "init", "sweep"], environment).check_returncode()
+    settings = [word for key, value in trial.settings().items() for word in ("--plaintext", f"{key}={value}")]
+    trial.run([line[0], "config", "set-all", "--stack", "sweep", *settings], environment).check_returncode()
+    return line, environment
+
+
+def sweep(command: str, *, plugin: str, verbose: bool) -> bool:
+    """One sweep over both actions, side by side; prints its line and says whether nothing was lost or left over."""
+    with tempfile.TemporaryDirectory(prefix="sweep-") as folder, ThreadPoolExecutor(len(ACTIONS)) as pool:
+        jobs = [pool.submit(lambda a=action: run(command, a, Path(folder) / a, plugin, verbose)) for action in ACTIONS]
+        killed = [point for job in jobs for point in job.result()]
+    lost = [point for point in killed if point.code or point.found.lost]
+    orphaned = sum(point.found.orphaned for point in killed)
+    for point in lost:
+        print(f"lost at {point.action} {point.request}: exit code {point.code}\n{point.said}", file=sys.stderr)
+    name = f"create-{command}-up"
+    print(f"{name} points {len(killed)} lost {len(lost)} orphaned {orphaned}", flush=True)
+    return bool(killed) and not lost and not orphaned
+
+
+def run(command: str, action: str, folder: Path, plugin: str, verbose: bool) -> list[Point]:
+    """All points of one action."""
+    done = []
+    folder.mkdir()
+    for point in points(command, action, folder, plugin=plugin):
+        done.append(point)
+        if verbose:
+            print(f"  {action} {point.request}: exit code {point.code} {point.found}", file=sys.stderr, flush=True)
+    return done
+
+
+def main() -> int:
+    """Runs the sweeps that were asked for, all without any; exit code 1 when anything was lost or left over."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--command", choices=("provision", "pulumi"), action="append")
+    parser.add_argument("--plugin", default="auto", choices=("auto", "real", "offline"))
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    commands = arguments.command or ["pulumi", "provision"]
+    results = [sweep(command, plugin=arguments.plugin, verbose=arguments.verbose) for command in commands]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""A killed run is finished by the next one. ``make sweep`` kills at every request; here are the points that matter.
+
+Named by the request at which everything is killed: an answer that never arrives is the hardest case, because Entra has
+made something that nobody here knows of.
+"""
+
+from __future__ import annotations
+
+import pytest
+from trial import PROVISION, Found, Trial
+
+ONE = Found(applications=1, service_principals=1, grants=1, secrets=1, working=1)
+WRITES = {
+    "the registration": "/v1.0/applications$",
+    "the enterprise application": "/v1.0/servicePrincipals$",
+    "the secret": "/addPassword$",
+    "the consent": "/v1.0/oauth2PermissionGrants$",
+}
+
+
+@pytest.mark.parametrize("action", ["hold_before", "hold_after"])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_run_killed_at_a_write_is_finished_by_the_next(trial: Trial, write: str, action: str) -> None:
+    rule = {"name": "kill", "action": action, "match": {"method": "POST", "path": WRITES[write]}, "count": 1}
+    assert trial.killed_at(trial.up_command(), trial.environment, rule)
+    again = trial.up()
+    assert again.returncode == 0, again.stderr
+    assert trial.found() == ONE
+    settled = trial.run([str(PROVISION), "preview", "--stack", "sweep", "--expect-no-changes"])
+    assert settled.returncode == 0, settled.stdout
+
+
+def test_a_foreign_secret_survives_the_clean_up_after_a_kill(trial: Trial) -> None:
+    rule = {"name": "kill", "action": "hold_after", "match": {"method": "POST", "path": "/addPassword$"}, "count": 1}
+    assert trial.killed_at(trial.up_command(), trial.environment, rule)
+    app = next(a for a in trial.get("/applications") if a["passwordCredentials"])
+    body = {"passwordCredential": {"displayName": "CLOUDEX Secret"}}
+    foreign = trial.request("POST", f"/applications/{app['id']}/addPassword", body).json()
+    assert trial.up().returncode == 0
+    assert trial.token(app["appId"], foreign["secretText"])
+    assert trial.found().secrets == 2
