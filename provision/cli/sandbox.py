@@ -45,6 +45,7 @@ def add_commands(subparsers: Any) -> None:
     start.add_argument("--public-names", action="store_true", help="answer for Microsoft's own host names too")
     start.add_argument("--detach", action="store_true", help="return when ready and keep running in the background")
     start.add_argument("--json", action="store_true", help="print one JSON line when ready")
+    start.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
 
     _command(commands, "stop", _stop, "stop it; the tenants stay")
     status = _command(commands, "status", _status, "say whether it runs, and the weather")
@@ -156,7 +157,7 @@ def _start(arguments: argparse.Namespace) -> int:
             # Whoever started the server has read the line and may be gone; later output has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    serve(config, when_ready=ready)
+    serve(config, when_ready=ready, lifeline=sys.stdin.fileno() if arguments.until_stdin_ends else None)
     return 0
 
 

@@ -79,18 +79,24 @@ def _locked(path: Path) -> bool:
     return False
 
 
-def _command(config: ServerConfig) -> list[str]:
+def _command(config: ServerConfig, *, lifeline: bool) -> list[str]:
     command = [sys.executable, "-m", "provision", "sandbox", "start", "--json", "--dir", str(config.directory)]
     command += ["--address", config.address]
     if config.port is not None:
         command += ["--port", str(config.port)]
     if config.public_names:
         command.append("--public-names")
+    if lifeline:
+        command.append("--until-stdin-ends")
     return command
 
 
-def start_detached(config: ServerConfig) -> tuple[ServerState, subprocess.Popen[bytes]]:
-    """Starts a server that outlives this process and returns when it answers.
+def start_detached(config: ServerConfig, *, lifeline: bool = False) -> tuple[ServerState, subprocess.Popen[bytes]]:
+    """Starts a server in the background and returns when it answers.
+
+    Args:
+        config: where and how to listen.
+        lifeline: end the server when this process ends, however it ends; otherwise the server outlives it.
 
     Raises:
         AlreadyRunning: a server already works on the directory.
@@ -105,7 +111,11 @@ def start_detached(config: ServerConfig) -> tuple[ServerState, subprocess.Popen[
         raise SandboxError(f"{config.directory} cannot be used for the local tenant: {error.strerror}") from None
     with os.fdopen(output, "wb") as errors:
         process = subprocess.Popen(
-            _command(config), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+            _command(config, lifeline=lifeline),
+            stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
         )
     if process.stdout is None:
         raise SandboxError("the server's output cannot be read")
@@ -182,13 +192,15 @@ class Sandbox:
 
     def start(self) -> None:
         """Starts the server; raises SandboxError when it cannot."""
-        self._state, self._process = start_detached(self._config)
+        self._state, self._process = start_detached(self._config, lifeline=True)
 
     def stop(self) -> None:
         """Stops the server and removes a temporary directory."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(_STOP_SECONDS)
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             self._process = None
         if self._temporary:
             shutil.rmtree(self._config.directory, ignore_errors=True)

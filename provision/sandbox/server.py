@@ -42,15 +42,25 @@ _GRACE_SECONDS = 2
 class _Server(uvicorn.Server):
     """Uvicorn that tells when it is ready and takes a signal as an ordinary end (exit code 0)."""
 
-    def __init__(self, config: uvicorn.Config, *, weather: Weather, when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, weather: Weather, when_ready: Callable[[], None], lifeline: int | None
+    ) -> None:
         super().__init__(config)
         self._weather = weather
         self._when_ready = when_ready
+        self._lifeline = lifeline
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts listening, then tells."""
         await super().startup(sockets)
+        if self._lifeline is not None:
+            asyncio.get_running_loop().add_reader(self._lifeline, self._lifeline_pulled)
         self._when_ready()
+
+    def _lifeline_pulled(self) -> None:
+        if self._lifeline is not None and not os.read(self._lifeline, 1024):
+            asyncio.get_running_loop().remove_reader(self._lifeline)
+            self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stops; parked requests are let go, or they would hold the end up."""
@@ -104,12 +114,13 @@ def _base_url(config: ServerConfig, port: int) -> str:
     return f"https://{host}" if port == 443 else f"https://{host}:{port}"
 
 
-def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None]) -> None:
+def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], lifeline: int | None = None) -> None:
     """Runs the server until SIGINT or SIGTERM.
 
     Args:
         config: where and how to listen.
         when_ready: called once, when requests are answered.
+        lifeline: a file descriptor whose end of file ends the server too, so that it never outlives a killed parent.
 
     Raises:
         AlreadyRunning: another server works on the directory.
@@ -153,7 +164,7 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None]) ->
         )
         state = tenancy.state()
         write_private(layout.state_file, state.to_json())
-        server = _Server(uvicorn_config, weather=world.weather, when_ready=lambda: when_ready(state))
+        server = _Server(uvicorn_config, weather=world.weather, when_ready=lambda: when_ready(state), lifeline=lifeline)
         try:
             asyncio.run(server.serve(sockets=[listener]))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from provision.errors import InvalidInput, Unreachable, WouldOverwrite
 from provision.sandbox import Sandbox, SandboxError
+from provision.sandbox.process import running
 
 
 def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,6 +73,24 @@ def test_taken_port_is_one_sentence(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_sandbox_that_cannot_start_says_why(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="annot listen"), Sandbox(tmp_path, port=sandbox.state.port):
         pass
+
+
+def test_server_does_not_outlive_a_killed_test_session(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from provision.sandbox import Sandbox; "
+        "Sandbox(Path(sys.argv[1])).start(); print('ready', flush=True); sys.stdin.read()"
+    )
+    session = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert session.stdout and session.stdin
+    assert session.stdout.readline() == b"ready\n"
+    assert running(tmp_path)
+    session.kill()
+    session.communicate()
+    with (tmp_path / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for the server's end
+    assert running(tmp_path) is None
 
 
 def test_control_api_wants_its_token(http: httpx.Client) -> None:
