@@ -94,14 +94,12 @@ def _shown(call: Call, application: Document) -> Document:
 def create_application(call: Call) -> Answer:
     """POST /applications."""
     _may_create(call)
-    payload = schema.check(_TYPE, call.body, create=True)
+    payload = schema.check(_TYPE, call.body, create=True, binds=("owners",))
     values = payload.values
     passwords, keys = values.pop("passwordCredentials", []), values.pop("keyCredentials", [])
     application = shapes.complete(shapes.APPLICATION, _defaults(call, values))
     application["id"], application["appId"] = str(uuid.uuid4()), str(uuid.uuid4())
-    application["_owners"] = owners.bound(call, payload.binds.pop("owners", []), owners.OWNER_KINDS)
-    if payload.binds:
-        raise errors.unknown_property(f"{next(iter(payload.binds))}@odata.bind", _TYPE)
+    application["_owners"] = owners.bound(call, payload.binds.get("owners", []), owners.OWNER_KINDS)
     if call.owned_only or (call.caller.delegated and not call.caller.directory_roles & _CREATORS):
         application["_owners"] = list(dict.fromkeys([*application["_owners"], call.caller.object_id]))
     application_rules.validate(call, application, before=None)
@@ -162,8 +160,6 @@ def update_application(call: Call) -> Answer:
     before = find(call)
     call.require_owner(before)
     payload = schema.check(_TYPE, call.body, create=False)
-    if payload.binds:
-        raise errors.unknown_property(f"{next(iter(payload.binds))}@odata.bind", _TYPE)
     store(call, before, _merged(call, before, payload.values))
     return NO_CONTENT
 

@@ -34,7 +34,7 @@ def get_group(call: Call) -> Answer:
 
 def create_group(call: Call) -> Answer:
     """POST /groups."""
-    payload = schema.check(_TYPE, call.body, create=True)
+    payload = schema.check(_TYPE, call.body, create=True, binds=("owners", "members"))
     for name in _REQUIRED:
         if payload.get(name) in (None, ""):
             raise errors.value_required(name, "Group")
@@ -55,7 +55,7 @@ def update_group(call: Call) -> Answer:
     """PATCH /groups/{id}; ``members@odata.bind`` adds members."""
     group = find(call)
     call.require_owner(group)
-    payload = schema.check(_TYPE, call.body, create=False)
+    payload = schema.check(_TYPE, call.body, create=False, binds=("members",))
     after = shapes.complete(group, payload.values)
     for identity in owners.bound(call, payload.binds.get("members", []), owners.MEMBER_KINDS):
         owners.add(after, "_members", "members", identity)

@@ -67,8 +67,8 @@ def send_mail(call: Call) -> Answer:
         )
     if not isinstance(message, dict):
         raise errors.schema_mismatch("message")
-    attachments = _attachments(message.pop("attachments", []) if isinstance(message, dict) else [])
-    values = _message_values(message)
+    attachments = _attachments(message.get("attachments"))
+    values = _message_values({k: v for k, v in message.items() if k != "attachments"})
     _check_sender(sender, values)
     recipients = _recipients(values)
     stored = _complete(call, sender, values, attachments)
@@ -113,6 +113,8 @@ def _message_values(message: Document) -> Document:
 
 
 def _attachments(rows: Any) -> list[Document]:
+    if not isinstance(rows, list | None):
+        raise errors.schema_mismatch("attachments")
     result = []
     for row in rows or []:
         declared = str(row.get("@odata.type", "")).removeprefix("#") if isinstance(row, dict) else ""

@@ -167,7 +167,7 @@ def assign_to_service_principal(call: Call) -> Answer:
 
 
 def _assign(call: Call, target: Document) -> Answer:
-    reference = str((call.body or {}).get("@odata.id", ""))
+    reference = str(call.body.get("@odata.id", "")) if isinstance(call.body, dict) else ""
     identity = reference.rstrip("/').").rsplit("/", 1)[-1].rsplit("'", 1)[-1]
     policy = call.get("appManagementPolicy", identity) if schema.is_guid(identity) else None
     if policy is None:

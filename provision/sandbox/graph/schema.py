@@ -179,13 +179,14 @@ class Payload:
         return self.values.get(name)
 
 
-def check(type_name: str, body: Any, *, create: bool) -> Payload:
+def check(type_name: str, body: Any, *, create: bool, binds: tuple[str, ...] = ()) -> Payload:
     """The body as a payload of the type.
 
     Args:
         type_name: the entity type, for example ``application``.
         body: the decoded JSON.
         create: False for PATCH, where only-at-creation properties are refused unless null.
+        binds: the navigation properties that the operation takes with ``@odata.bind``.
 
     Raises:
         GraphError: not an object, an unknown property, a wrong type, a read-only property, too long.
@@ -198,8 +199,8 @@ def check(type_name: str, body: Any, *, create: bool) -> Payload:
     for sent, value in body.items():
         name, _, annotation = sent.partition("@odata.")
         if annotation:
-            if annotation == "bind" and name:
-                payload.binds[known.canonical(name) or name] = [value] if isinstance(value, str) else list(value)
+            if annotation == "bind":
+                payload.binds[_bindable(known, name, binds)] = _references(value, sent)
             continue
         canonical = known.canonical(sent)
         if canonical is None or canonical in known.navigation:
@@ -211,10 +212,21 @@ def check(type_name: str, body: Any, *, create: bool) -> Payload:
         if not create and canonical in CREATE_ONLY.get(type_name, ()) and value is None:
             continue
         payload.values[canonical] = _checked(value, known.properties[canonical], canonical, type_name)
-    for bound in payload.binds:
-        if bound not in known.navigation:
-            raise errors.unknown_property(bound, type_name)
     return payload
+
+
+def _bindable(known: GraphType, name: str, binds: tuple[str, ...]) -> str:
+    canonical = known.canonical(name)
+    if canonical is None or canonical not in binds:
+        raise errors.unknown_property(f"{name}@odata.bind", known.name)
+    return canonical
+
+
+def _references(value: Any, name: str) -> list[str]:
+    rows = [value] if isinstance(value, str) else value
+    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
+        raise errors.schema_mismatch(name)
+    return rows
 
 
 def check_parameters(body: Any, parameters: dict[str, str]) -> Document:

@@ -56,7 +56,7 @@ def get_service_principal(call: Call) -> Answer:
 
 def create_service_principal(call: Call) -> Answer:
     """POST /servicePrincipals: the application must exist, here or as a multitenant one in another tenant."""
-    payload = schema.check(_TYPE, call.body, create=True)
+    payload = schema.check(_TYPE, call.body, create=True, binds=("owners",))
     app_id = payload.get("appId")
     if not app_id:
         raise errors.value_required("appId", "ServicePrincipal")
@@ -82,7 +82,7 @@ def create_service_principal(call: Call) -> Answer:
     values = {k: v for k, v in payload.values.items() if k not in {"passwordCredentials", "keyCredentials"}}
     principal = shapes.service_principal_of(application, owner_tenant=home, values=values)
     principal |= {"appId": application["appId"], "createdByAppId": call.caller.app_id, "createdDateTime": call.now()}
-    principal["_owners"] = owners.bound(call, payload.binds.pop("owners", []), owners.OWNER_KINDS)
+    principal["_owners"] = owners.bound(call, payload.binds.get("owners", []), owners.OWNER_KINDS)
     if call.owned_only:
         principal["_owners"] = list(dict.fromkeys([*principal["_owners"], call.caller.object_id]))
     _validate(principal)

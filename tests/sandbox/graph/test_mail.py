@@ -69,6 +69,7 @@ def test_an_attachment_travels(graph):
         (ADA, _mail(toRecipients=_to("not an address")), 400, "ErrorInvalidRecipients"),
         (ADA, _mail(toRecipients=[]), 400, "ErrorInvalidRecipients"),
         (ADA, {}, 400, "ErrorInvalidParameter"),
+        (ADA, _mail(attachments=3), 400, "Request_BadRequest"),
         (ADA, {"message": {"toRecipients": _to(BOB), "colour": "red"}}, 400, "RequestBodyRead"),
         (ADA, {**_mail(), "color": 1}, 400, "BadRequest"),
         (ADA, _mail(body={"contentType": "rtf", "content": ""}), 400, "Request_BadRequest"),

@@ -23,6 +23,9 @@ _TIME = _ORDERED | {"gt", "lt"}
 _ENDS = _TEXT | {"endswith"}
 
 FILTERS: dict[str, dict[str, frozenset[str]]] = {
+    "directoryObject": {
+        "id": _NE,
+    },
     "application": {
         "id": _NE,
         "appId": _NE,
