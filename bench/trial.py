@@ -22,7 +22,6 @@ ROOT = Path(__file__).parents[1]
 PROVISION = Path(sys.executable).with_name("provision")
 NAME = "CLOUDEX TMS Email Integration"
 GRAPH = "00000003-0000-0000-c000-000000000000"
-PROJECT_FILES = ("Pulumi.yaml", "stacks")
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,17 @@ class Trial:
     Args:
         sandbox: the server.
         folder: a new folder for the project, the state and the passphrase.
+        plugin: PROVISION_AZUREAD_PLUGIN.
+        tenant: a tenant of the server; a new one without it.
     """
 
-    def __init__(self, sandbox: Sandbox, folder: Path, *, plugin: str = "auto") -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, *, plugin: str = "auto", tenant: Tenant | None = None) -> None:
         self.sandbox = sandbox
-        self.tenant: Tenant = sandbox.new_tenant()
+        self.tenant: Tenant = tenant or sandbox.new_tenant()
         self.project = folder
         folder.mkdir(parents=True)
-        for name in PROJECT_FILES:
-            (folder / name).symlink_to(ROOT / name)
+        shutil.copy(ROOT / "Pulumi.yaml", folder)
+        shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / ".venv").symlink_to(Path(sys.prefix))
         trusted = str(sandbox.ca_file)
         self.environment = {

@@ -253,6 +253,11 @@ class Sandbox:
         return self.state.users
 
     @property
+    def first(self) -> Tenant:
+        """The first tenant."""
+        return Tenant(self.tenant_id, self.domain, self.admin_client_id, self.admin_client_secret, self.users)
+
+    @property
     def pid(self) -> int:
         """The server's process id."""
         return self.state.pid

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
 
 from provision.sandbox.product.company import Company, SettingsRefused
 
-TENANT, CLIENT = str(uuid.uuid4()), str(uuid.uuid4())
+TENANT, CLIENT = "5bbefd2a-d2c8-415c-87fc-29918a56b5cd", "0c0df0e2-4f1c-4d53-9d27-6d2b5a3f4f1e"
 
 
 def company(**values: str) -> Company:
