@@ -135,10 +135,13 @@ class Directory:
         self._db.execute("INSERT INTO tenant VALUES (?, ?, ?)", (tenant, domain.lower(), json.dumps(document)))
 
     def tenant(self, name: str) -> Document | None:
-        """A tenant's document by its id or one of its domains, with ``id`` and ``domain``; None when there is none."""
-        row = self._db.execute(
-            "SELECT id, domain, doc FROM tenant WHERE id = ? OR domain = ?", (name.lower(), name.lower())
-        ).fetchone()
+        """A tenant's document by its id or one of its verified domains, with ``id`` and ``domain``; else None."""
+        name = name.lower()
+        columns = "SELECT tenant.id, tenant.domain, tenant.doc FROM tenant"
+        row = self._db.execute(f"{columns} WHERE id = ? OR domain = ?", (name, name)).fetchone()
+        if row is None:
+            custom = f"{columns}, json_each(tenant.doc, '$.domains') AS verified WHERE verified.value = ?"
+            row = self._db.execute(custom, (name,)).fetchone()
         if row is None:
             return None
         document: Document = {"id": row[0], "domain": row[1], **json.loads(row[2])}

@@ -137,11 +137,16 @@ def test_a_reset_secret_signs_in_and_appending_keeps_both(az: AzureCli, registra
     first = az.json("ad", "app", "credential", "reset", "--id", client, "--append", "--display-name", "A")
     second = az.json("ad", "app", "credential", "reset", "--id", client, "--append", "--display-name", "B")
     assert {c["displayName"] for c in az.json("ad", "app", "credential", "list", "--id", client)} == {"A", "B"}
-    other = AzureCli(tmp_path, _sandbox_of(az))
-    other.register_cloud(_sandbox_of(az).base_url)
-    for reset in (first, second):
-        assert other.sign_in(reset["tenant"], client, reset["password"]).returncode == 0
-    refused = other.sign_in(first["tenant"], client, "not-the-secret")
+    where = _sandbox_of(az)
+
+    def anew(folder: str) -> AzureCli:  # its own folder each: MSAL would answer from its token cache
+        other = AzureCli(tmp_path / folder, where)
+        other.register_cloud(where.base_url)
+        return other
+
+    assert anew("first").sign_in(first["tenant"], client, first["password"]).returncode == 0
+    assert anew("second").sign_in(second["tenant"], client, second["password"]).returncode == 0
+    refused = anew("wrong").sign_in(first["tenant"], client, "not-the-secret")
     assert refused.returncode != 0
     assert "AADSTS7000215" in refused.stderr
 

@@ -1,0 +1,102 @@
+"""The store keeps tenants apart, forgets nothing it should keep, and hides what has not been replicated yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provision.sandbox.directory import Clock, Directory, public
+
+T = "7c23c221-e123-41c0-8001-9abbff8ff5d4"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Directory]:
+    store = Directory(tmp_path / "tenants.sqlite")
+    store.add_tenant(T, "contoso.onmicrosoft.com", {"domains": ["contoso.example"]})
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("name", [T, T.upper(), "contoso.onmicrosoft.com", "Contoso.Example"])
+def test_a_tenant_is_found_by_its_id_and_by_every_verified_domain(directory: Directory, name: str) -> None:
+    found = directory.tenant(name)
+    assert found is not None
+    assert found["id"] == T
+
+
+def test_an_unknown_name_is_no_tenant(directory: Directory) -> None:
+    assert directory.tenant("fabrikam.example") is None
+
+
+def test_tenants_outlive_the_process(directory: Directory) -> None:
+    directory.insert(T, "user", {"id": "u", "userPrincipalName": "ada@contoso.example"})
+    again = Directory(directory.path)
+    assert [user["id"] for user in again.find(T, "user", userPrincipalName="ADA@contoso.example")] == ["u"]
+    again.close()
+
+
+def test_one_tenant_never_sees_anothers_objects(directory: Directory) -> None:
+    directory.add_tenant("other", "fabrikam.onmicrosoft.com", {})
+    directory.insert("other", "application", {"id": "a", "appId": "x"})
+    assert directory.get(T, "application", "a") is None
+    assert directory.all(T, "application") == []
+    directory.remove_tenant("other")
+    assert directory.all("other", "application") == []
+
+
+def test_a_new_object_is_hidden_until_it_is_replicated(directory: Directory) -> None:
+    directory.replication_delay = 3600.0
+    directory.insert(T, "application", {"id": "a", "appId": "x"})
+    assert directory.get(T, "application", "a") is None
+    assert directory.find(T, "application", appId="x") == []
+    assert directory.get(T, "application", "a", fresh=True) is not None
+    directory.replication_delay = 0.0
+    assert directory.get(T, "application", "a") is not None
+
+
+def test_a_failed_transaction_leaves_nothing(directory: Directory) -> None:
+    def fail() -> None:
+        with directory.transaction():
+            directory.insert(T, "user", {"id": "u"})
+            with directory.transaction():
+                directory.insert(T, "user", {"id": "v"})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert directory.all(T, "user") == []
+
+
+def test_deleted_items_can_be_restored_or_purged(directory: Directory) -> None:
+    directory.insert(T, "application", {"id": "a", "appId": "x"})
+    assert directory.soft_delete(T, "application", "a")
+    assert directory.get(T, "application", "a") is None
+    assert directory.get(T, "application", "a", deleted=True) is not None
+    assert directory.restore(T, "application", "a")
+    assert directory.find(T, "application", appId="x")
+    assert directory.remove(T, "application", "a")
+    assert not directory.restore(T, "application", "a")
+
+
+def test_a_changed_key_is_found_by_its_new_value_only(directory: Directory) -> None:
+    directory.insert(T, "application", {"id": "a", "displayName": "old"})
+    directory.replace(T, "application", {"id": "a", "displayName": "new"})
+    assert directory.find(T, "application", displayName="old") == []
+    assert directory.find(T, "application", displayName="new")
+
+
+def test_looking_up_what_is_not_indexed_is_loud(directory: Directory) -> None:
+    with pytest.raises(KeyError, match="add it to KEYS"):
+        directory.find(T, "application", notes="x")
+
+
+def test_private_names_never_leave_at_any_depth() -> None:
+    document = {"id": "a", "_owners": ["x"], "passwordCredentials": [{"keyId": "k", "_hash": "h"}]}
+    assert public(document) == {"id": "a", "passwordCredentials": [{"keyId": "k"}]}
+
+
+def test_a_skewed_clock_is_off_by_its_skew() -> None:
+    assert Clock(600).now() - Clock().now() == pytest.approx(600, abs=5)
