@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from provision.cli import engine, registration, sandbox
-from provision.errors import Interrupted, ProvisionError
+from provision.errors import Interrupted, InvalidInput, ProvisionError
 
 _COMMANDS = (registration, engine, sandbox)
 
@@ -51,4 +51,9 @@ def run(argv: Sequence[str]) -> int:
         return Interrupted.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a full disk, a home that may not be written: whatever no room has foreseen
+        where = error.filename or "The system"
+        print(f"provision: {where} cannot be used: {error.strerror or 'no reason given'}.", file=sys.stderr)
+        print("  Correct it and run the same command again.", file=sys.stderr)
+        return InvalidInput.exit_code
     return code

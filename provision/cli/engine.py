@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from provision.errors import EngineUnavailable
+from provision.errors import EngineUnavailable, InvalidInput
 
 _PULUMI_KEY = "azuread:metadataHost"
 
@@ -105,8 +105,10 @@ def _metadata_host(stack: str | None) -> str | None:
     file = Path(f"Pulumi.{stack}.yaml")
     if stack is None or not file.exists():
         return None
-    found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    host = (found.get("config") or {}).get(_PULUMI_KEY)
+    try:
+        host = ((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("config") or {}).get(_PULUMI_KEY)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
+        raise InvalidInput(f"{file.name} is not a stack's configuration.", remedy="Correct the file.") from None
     return str(host) if host else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import report
-from provision.errors import ConsentPending
+from provision.errors import ConsentPending, Usage
 
 if TYPE_CHECKING:
     from provision.onboard.stories import Onboarding, Outcome
@@ -124,12 +124,9 @@ def _refresh(arguments: argparse.Namespace) -> int:
 def _destroy(arguments: argparse.Namespace) -> int:
     onboarding = _open(arguments)
     if not arguments.yes:
-        answer = input(
-            f"Remove the app registration of stack {onboarding.stack}? Mail stops at once. Type the stack's name: "
-        )
-        if answer != onboarding.stack:
-            _say("nothing was removed")
-            return 2
+        _say(f"Remove the app registration of stack {onboarding.stack}? Mail stops at once. Type the stack's name:")
+        if sys.stdin is None or sys.stdin.readline().rstrip("\r\n") != onboarding.stack:
+            raise Usage("Nothing was removed: the stack's name was not typed.", remedy="Without a terminal, add --yes.")
     onboarding.destroy()
     return 0
 

@@ -235,7 +235,12 @@ class StackRunner:
             raise
 
     def _project_name(self) -> str:
-        return str(yaml.safe_load((self._project / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
+        try:
+            return str(yaml.safe_load((self._project / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+            raise InvalidInput(
+                f"{self._project / 'Pulumi.yaml'} is not a Pulumi project.", remedy="Restore it from the repository."
+            ) from None
 
     def pending_operations(self) -> tuple[PendingOperation, ...]:
         """What a killed run had begun: each may or may not have taken effect on the other side."""
@@ -280,7 +285,7 @@ class StackRunner:
             found = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, yaml.YAMLError) as failure:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as failure:
             raise InvalidInput(
                 f"{self.config_file.name} cannot be read: {str(failure).splitlines()[0]}.", remedy="Correct the file."
             ) from None

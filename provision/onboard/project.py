@@ -86,7 +86,7 @@ def choose_stack(named: str | None, project: Path, *, environ: Mapping[str, str]
     Raises:
         InvalidInput: the name is none, or several stacks are there and none is named.
     """
-    chosen = named or environ.get("PULUMI_STACK")
+    chosen = named or environ.get("PULUMI_STACK") or None
     if chosen is None:
         matches = (_STACK_FILE.fullmatch(file.name) for file in project.glob("Pulumi.*.yaml"))
         there = sorted(match["stack"] for match in matches if match)

@@ -1,0 +1,43 @@
+"""Whatever happens, a command ends with one sentence and a documented exit code, never with a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from provision.cli import engine, registration, run
+from provision.errors import InvalidInput, Usage
+
+
+def test_a_folder_that_may_not_be_written_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A cache that is a file stands for every foreseen-by-nobody refusal of the operating system."""
+    (tmp_path / "cache").write_text("not a folder")
+    monkeypatch.setenv("PROVISION_CACHE", str(tmp_path / "cache"))
+    assert run(["engine", "build"]) == InvalidInput.exit_code
+    said = capsys.readouterr().err
+    assert said.startswith("provision: ")
+    assert "cache" in said
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "y\n", "contoso2\n"])
+def test_destroy_without_the_stacks_name_removes_nothing(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    """Also with standard input closed, as in a pipeline."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    monkeypatch.setattr(registration, "_open", lambda _: SimpleNamespace(stack="contoso", destroy=pytest.fail))
+    with pytest.raises(Usage, match="Nothing was removed"):
+        registration._destroy(argparse.Namespace(yes=False))
+
+
+@pytest.mark.parametrize("content", [b"config: [", b"- a list", b"config: text", b"\xff\xfe\x00"])
+def test_a_broken_stack_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARM_METADATA_HOSTNAME", raising=False)
+    (tmp_path / "Pulumi.contoso.yaml").write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"Pulumi\.contoso\.yaml"):
+        engine._metadata_host("contoso")
