@@ -7,7 +7,7 @@ made something that nobody here knows of.
 from __future__ import annotations
 
 import pytest
-from trial import PROVISION, Found, Trial
+from trial import NAME, PROVISION, Found, Trial
 
 ONE = Found(applications=1, service_principals=1, grants=1, secrets=1, working=1)
 WRITES = {
@@ -33,7 +33,7 @@ def test_a_run_killed_at_a_write_is_finished_by_the_next(trial: Trial, write: st
 def test_a_foreign_secret_survives_the_clean_up_after_a_kill(trial: Trial) -> None:
     rule = {"name": "kill", "action": "hold_after", "match": {"method": "POST", "path": "/addPassword$"}, "count": 1}
     assert trial.killed_at(trial.up_command(), trial.environment, rule)
-    app = next(a for a in trial.get("/applications") if a["passwordCredentials"])
+    app = next(a for a in trial.get("/applications") if a["displayName"] == NAME)
     body = {"passwordCredential": {"displayName": "CLOUDEX Secret"}}
     foreign = trial.request("POST", f"/applications/{app['id']}/addPassword", body).json()
     assert trial.up().returncode == 0
