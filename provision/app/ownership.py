@@ -6,9 +6,12 @@ tags are set by the very request that makes it, and can be searched (``tags/any(
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 LISTED = "WindowsAzureActiveDirectoryIntegratedApp"
 """Makes the portal list the enterprise application ("servicePrincipal resource type", ``tags``)."""
 MADE_BY = "provision"
+_STACK = f"{MADE_BY}:stack:"
 
 
 def stack_tag(project: str, stack: str, instance_id: str | None = None) -> str:
@@ -19,10 +22,21 @@ def stack_tag(project: str, stack: str, instance_id: str | None = None) -> str:
         stack: the stack's name.
         instance_id: tells it from a namesake stack whose state is kept elsewhere.
     """
-    tag = f"{MADE_BY}:stack:{project}/{stack}"
+    tag = f"{_STACK}{project}/{stack}"
     return f"{tag}#{instance_id}" if instance_id else tag
 
 
 def tags(project: str, stack: str, instance_id: str | None = None) -> tuple[str, ...]:
     """All tags of one stack's registration; Entra passes them on to its service principal."""
     return (LISTED, MADE_BY, stack_tag(project, stack, instance_id))
+
+
+def other_stack(tags: Iterable[str], own: str) -> str | None:
+    """The stack (``project/stack``) that a registration belongs to, when it is another than ours.
+
+    Args:
+        tags: the registration's.
+        own: our ``stack_tag``; one of the same stack's earlier life (another instance id) is ours too.
+    """
+    names = (tag.removeprefix(_STACK).partition("#")[0] for tag in tags if tag.startswith(_STACK))
+    return next((name for name in names if name != own.removeprefix(_STACK).partition("#")[0]), None)

@@ -52,7 +52,7 @@ class Preflight:
     must_own: bool
     """Whether the caller may manage only what it owns, and so must be among the owners."""
     existing: tuple[Existing, ...] = ()
-    """The registration that bears this stack's tag, if there is one; of the last run, or of one that was killed."""
+    """This stack's registration, if there is one: of the last run, of one that was killed, or adopted."""
     grant_id: str | None = None
     """Its grant for the whole tenant, if there is one."""
     grant_scopes: tuple[str, ...] = ()
@@ -129,8 +129,7 @@ def preflight(
             "The tenant has no Microsoft Graph.", remedy="Check that it is a work tenant and that the cloud is right."
         )
     scopes = scope_ids(settings.scopes, publishes.permissions)
-    existing = graph.applications_by_tag(ownership.stack_tag(project, stack, settings.instance_id))
-    _require_one(existing)
+    existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id))
     grant = _tenant_grant(graph, existing, publishes.object_id)
     _require_right_to_register(caller, graph, existing)
     now = now or datetime.now(UTC)
@@ -167,13 +166,19 @@ def finish_interrupted_create(found: Preflight, settings: StackSettings, graph: 
             graph.rename(app.object_id, settings.display_name)
 
 
-def _require_one(existing: list[Application]) -> None:
+def _existing(settings: StackSettings, graph: Graph, tag: str) -> list[Application]:
+    """The stack's registration by its tag; one that was adopted and not yet changed has none."""
+    existing = graph.applications_by_tag(tag)
     if len(existing) > 1:
         raise StateUnavailable(
             f"The tenant holds {len(existing)} registrations of this stack: "
             f"{', '.join(app.app_id for app in existing)}; an earlier run did not finish.",
             remedy="Delete in the portal the one that is not in use, then run again.",
         )
+    if not existing and settings.adopted_client_id:
+        adopted = graph.application_by_app_id(settings.adopted_client_id)
+        return [adopted] if adopted else []
+    return existing
 
 
 def _tenant_grant(graph: Graph, existing: list[Application], resource_id: str) -> Grant | None:

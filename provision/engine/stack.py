@@ -124,12 +124,28 @@ class StackRunner:
             create=True,
         )
 
-    def preview(self, *, refresh: bool = False) -> RunResult:
-        """What ``up`` would do; changes nothing but makes the stack if it is not there."""
-        return self._operate(
-            lambda stack, collector: stack.preview(refresh=refresh or None, color="never", on_event=collector),
-            create=True,
-        )
+    def preview(self, *, refresh: bool = False, config: Mapping[str, str] | None = None) -> RunResult:
+        """What ``up`` would do; changes nothing but makes the stack if it is not there.
+
+        Args:
+            refresh: read the resources back before comparing.
+            config: plain configuration (full key to value) that counts for this run and is not kept.
+        """
+        with tempfile.TemporaryDirectory(prefix="provision-preview-") as folder:
+            file = Path(folder, self.config_file.name)
+            if config is not None:
+                document = self._config_document()
+                document["config"] = {**(document.get("config") or {}), **config}
+                file.write_text(yaml.safe_dump(document), encoding="utf-8")  # secrets in it stay encrypted
+            return self._operate(
+                lambda stack, collector: stack.preview(
+                    refresh=refresh or None,
+                    color="never",
+                    on_event=collector,
+                    config_file=None if config is None else str(file),
+                ),
+                create=True,
+            )
 
     def refresh(self) -> RunResult:
         """Reads every resource back into the state."""
@@ -281,6 +297,14 @@ class StackRunner:
         Raises:
             InvalidInput: the file is not YAML as Pulumi writes it.
         """
+        values = self._config_document().get("config") or {}
+        return {
+            str(key): str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in values.items()
+            if not isinstance(value, (dict, list)) and value is not None
+        }
+
+    def _config_document(self) -> dict[str, Any]:
         try:
             found = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -289,14 +313,10 @@ class StackRunner:
             raise InvalidInput(
                 f"{self.config_file.name} cannot be read: {str(failure).splitlines()[0]}.", remedy="Correct the file."
             ) from None
-        values = (found or {}).get("config") or {} if isinstance(found or {}, dict) else None
-        if not isinstance(values, dict):
+        document: Any = found or {}
+        if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
             raise InvalidInput(f"{self.config_file.name} is not a stack's configuration.", remedy="Correct the file.")
-        return {
-            str(key): str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in values.items()
-            if not isinstance(value, (dict, list)) and value is not None
-        }
+        return document
 
     def set_config(self, values: Mapping[str, str | None]) -> None:
         """Sets plain configuration as ``pulumi config set`` does; starts the engine only if something differs.

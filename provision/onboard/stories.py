@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.app import ownership
-from provision.app.adopt import Difference, drift, import_plan
+from provision.app.adopt import APPLICATION, Difference, drift, import_plan
 from provision.app.component import TYPE as COMPONENT
 from provision.app.component import slot_display_names, slot_name
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
@@ -27,15 +27,16 @@ from provision.engine.plugin import choose_plugin
 from provision.engine.stack import ImportedResource, StackRunner
 from provision.engine.state import State, open_state
 from provision.engine.toolchain import Toolchain, ensure_engine
-from provision.errors import InvalidInput, WouldOverwrite
+from provision.errors import InvalidInput, ProvisionError, WouldOverwrite
 from provision.microsoft.az_bridge import AzBridge
 from provision.microsoft.credentials import Credential, sign_in
 from provision.microsoft.graph import Graph
+from provision.microsoft.objects import Application
 from provision.microsoft.tokens import Caller
 from provision.onboard.handoff import write_handoff
 from provision.onboard.project import Request, choose_stack, find_project
 from provision.onboard.recover import recover
-from provision.secrets.slots import ensure_secret
+from provision.secrets.slots import ensure_secret, require_place
 from provision.settings import credential as credentials
 from provision.settings import endpoints as addresses
 from provision.settings import profile as profiles
@@ -84,6 +85,8 @@ class _SignedIn:
     """Everything that a run against a tenant needs."""
 
     runner: StackRunner
+    config: Mapping[str, str]
+    """What the stack's configuration is to be, once the checks are passed."""
     settings: StackSettings
     endpoints: Endpoints
     caller: Caller
@@ -149,21 +152,26 @@ class Onboarding:
                 say=self._say,
             )
             found = self._check(run)
+            secret_name = slot_name(run.settings.profile.secret_name, run.settings.secret_slot)
+            if not run.settings.secret_in_state:
+                application = run.graph.application(found.existing[0].object_id) if found.existing else None
+                require_place(run.settings, application, secret_name)
+            run.runner.set_config(run.config)
             finish_interrupted_create(found, run.settings, run.graph)
             result = run.runner.up()
             notes = list(found.notes)
             if not run.settings.secret_in_state:
-                result, minted = self._secret_elsewhere(run, found, result)
+                result, minted = self._secret_elsewhere(run, found, result, secret_name)
                 notes += minted
-            if run.settings.mpn_id and run.settings.sign_in_audience == "AzureADMultipleOrgs":
+            if run.settings.mpn_id:
                 notes += self._verified_publisher(run, str(result.outputs["clientId"].value))
             return self._outcome(result, notes, pending=found.consent_pending(run.settings))
 
     def preview(self) -> list[Change]:
-        """What ``up`` would change."""
+        """What ``up`` would change; the stack's settings stay as they are, whatever the command line asks for."""
         with self._signed_in(write=True) as run:
             self._check(run)
-            result = run.runner.preview()
+            result = run.runner.preview(config=run.config)
             return [
                 Change(step.operation, step.type, step.name)
                 for step in result.steps
@@ -223,10 +231,13 @@ class Onboarding:
                     f"There is no app registration with the client id {client_id} in tenant {found.tenant_id}.",
                     remedy="Copy Application (client) ID from the registration's overview page.",
                 )
+            self._require_adoptable(run, application)
             plan = import_plan(application, run.graph)
             settings = run.settings
+            kept = {f"{NAMESPACE}:adoptedClientId": application.app_id}
             if extra := plan.extra_scopes(settings.scopes):
-                run.runner.set_config({f"{NAMESPACE}:extraScopes": " ".join([*settings.extra_scopes, *extra])})
+                kept[f"{NAMESPACE}:extraScopes"] = " ".join([*settings.extra_scopes, *extra])
+            run.runner.set_config({**run.config, **kept})
             run.runner.import_resources(
                 [
                     ImportedResource(
@@ -238,6 +249,27 @@ class Onboarding:
             return Adoption(drift=drift(application, plan, settings, found), notes=(*found.notes, *plan.notes))
 
     # How
+
+    def _require_adoptable(self, run: _SignedIn, application: Application) -> None:
+        """Refuses a second registration for this stack, and one that another stack would go on changing."""
+        tag = self._tag(run.settings)
+        held = {
+            str(resource["id"]).rpartition("/")[2]
+            for resource in run.runner.export_if_made().get("resources") or ()
+            if resource["type"] == APPLICATION and resource.get("id")
+        }
+        held |= {found.object_id for found in run.graph.applications_by_tag(tag)}
+        if held - {application.object_id}:
+            raise InvalidInput(
+                f"The stack {self.stack} has an app registration already (object id {', '.join(sorted(held))}).",
+                remedy="Adopt into a stack of its own: --stack NAME.",
+            )
+        if other := ownership.other_stack(application.tags, tag):
+            raise InvalidInput(
+                f"The registration {application.app_id} belongs to the stack {other}; two stacks would undo each "
+                "other's changes.",
+                remedy="Use that stack. If it is no more, remove its tag in the portal (Manifest, tags), then adopt.",
+            )
 
     def _runner(self, environment: Mapping[str, str]) -> StackRunner:
         return StackRunner(
@@ -257,6 +289,8 @@ class Onboarding:
         config = {**plain.config(), **self._asked}
         if write and f"{NAMESPACE}:instanceId" not in config and _is_new(plain.export_if_made()):
             config[f"{NAMESPACE}:instanceId"] = str(uuid.uuid4())
+        elif not write and not any(key.startswith(f"{NAMESPACE}:") for key in config):
+            plain.export()  # refuses when there is no such stack, which no settings could mend
         settings = StackSettings.from_config(config, beside=self.project, source=plain.config_file.name)
         endpoints = addresses.resolve(metadata_host=settings.metadata_host, environment=settings.environment)
         how = credentials.read(
@@ -268,7 +302,6 @@ class Onboarding:
         credential, caller = sign_in(how, endpoints, prompt=self._say)
         if write:
             config.setdefault("azuread:tenantId", caller.tenant_id)
-            plain.set_config(config)
         environment = {
             **engine_environment(self._toolchain, self._state, plugin),
             **plugin_configuration(how, endpoints),
@@ -276,7 +309,7 @@ class Onboarding:
         with contextlib.ExitStack() as closing:
             graph = closing.enter_context(Graph(credential, endpoints))
             environment |= self._bridge(closing, how, credential, caller, environment)
-            yield _SignedIn(self._runner(environment), settings, endpoints, caller, graph)
+            yield _SignedIn(self._runner(environment), config, settings, endpoints, caller, graph)
 
     def _bridge(
         self,
@@ -299,13 +332,15 @@ class Onboarding:
     def _tag(self, settings: StackSettings) -> str:
         return ownership.stack_tag(PROJECT, self.stack, settings.instance_id)
 
-    def _secret_elsewhere(self, run: _SignedIn, found: Preflight, result: RunResult) -> tuple[RunResult, list[str]]:
+    def _secret_elsewhere(
+        self, run: _SignedIn, found: Preflight, result: RunResult, name: str
+    ) -> tuple[RunResult, list[str]]:
         """Mints the secret that the state must not hold, when there is none alive, and shows it to the engine."""
         minted = ensure_secret(
             run.graph,
             run.settings,
             client_id=str(result.outputs["clientId"].value),
-            name=slot_name(run.settings.profile.secret_name, run.settings.secret_slot),
+            name=name,
             end=found.secret_end,
             remember=lambda made: run.runner.set_config(made.configuration()),
         )
@@ -335,6 +370,12 @@ class Onboarding:
             self._say(f"  {event.operation:8} {event.type.rpartition(':')[2]} {event.name}{changed}: {event.status}")
 
     def _verified_publisher(self, run: _SignedIn, client_id: str) -> list[str]:
+        """An optional step: when it fails, all the rest is done all the same and is said."""
+        if run.settings.sign_in_audience != "AzureADMultipleOrgs":
+            return [
+                f"The verified publisher {run.settings.mpn_id} is not set: users of the registration's own tenant "
+                "consent without one (docs/verified-publisher.md)."
+            ]
         application = run.graph.application_by_app_id(client_id)
         if application is None or application.verified_publisher:
             return []
@@ -343,7 +384,10 @@ class Onboarding:
                 f"The verified publisher {run.settings.mpn_id} is not set: Microsoft lets only a signed-in user do it, "
                 "in the publisher's own tenant."
             ]
-        run.graph.set_verified_publisher(application.object_id, run.settings.mpn_id or "")
+        try:
+            run.graph.set_verified_publisher(application.object_id, run.settings.mpn_id or "")
+        except ProvisionError as refused:
+            return [str(refused)]
         return [f"Verified publisher set: {run.settings.mpn_id}."]
 
 

@@ -5,6 +5,7 @@ A sink can be checked before there is a secret, written once, and emptied again 
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ class Sink(Protocol):
 
     def write(self, value: str) -> None:
         """Stores the value."""
+
+    def holds(self, hint: str) -> bool:
+        """Whether a value that begins so is stored there."""
 
     def remove(self) -> None:
         """Removes what ``write`` stored; nothing when nothing is there."""
@@ -43,6 +47,14 @@ class FileSink:
     def write(self, value: str) -> None:
         """Writes the value and a line break."""
         write_new_private_file(self.path, f"{value}\n")
+
+    def holds(self, hint: str) -> bool:
+        """Whether the file is one that ``write`` made, with a value that begins so."""
+        try:
+            private = stat.S_IMODE(self.path.lstat().st_mode) == 0o600
+            return private and self.path.read_text(encoding="utf-8").startswith(hint)
+        except (OSError, UnicodeDecodeError):
+            return False
 
     def remove(self) -> None:
         """Removes the file."""

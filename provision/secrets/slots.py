@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from provision.errors import InvalidInput, ProvisionError
+from provision.errors import InvalidInput
 from provision.microsoft.graph import Graph
-from provision.microsoft.objects import Application
+from provision.microsoft.objects import Application, Password
 from provision.secrets.sinks import Sink, sink_named
 from provision.settings.stack import NAMESPACE, StackSettings
 
@@ -70,20 +70,71 @@ def ensure_secret(
     if _alive(application, settings.secret_key_id, now or datetime.now(UTC)):
         return None
     sink = _place(settings)
-    sink.check()
+    stored = _stored(application, settings, name, sink)
+    if stored is None:
+        sink.check()
     for password in application.passwords:
-        if password.display_name == name and password.key_id != settings.secret_key_id:
+        if password.display_name == name and password not in (stored, _remembered(application, settings)):
             graph.remove_password(application.object_id, password.key_id)
+    if stored is not None:
+        kept = Minted(stored.key_id, stored.end or end, str(sink))
+        remember(kept)
+        return kept
     made = graph.add_password(application.object_id, name, end)
     minted = Minted(made.key_id, made.end, str(sink))
+    written = False
     try:
         sink.write(made.value)
+        written = True
         remember(minted)
-    except ProvisionError:
+    except BaseException:  # an interruption too: what is not remembered must not stay
         graph.remove_password(application.object_id, made.key_id)
-        sink.remove()
+        if written:
+            sink.remove()
         raise
     return minted
+
+
+def require_place(settings: StackSettings, application: Application | None, name: str) -> None:
+    """Refuses, before anything is changed, when a secret will be made and its value could not be stored.
+
+    Args:
+        settings: the stack's.
+        application: the registration; None when it is still to be made.
+        name: the secret's description.
+
+    Raises:
+        InvalidInput: no place for the value is configured.
+        WouldOverwrite: the place is taken, and not by an interrupted run's secret.
+    """
+    if application is not None and _alive(application, settings.secret_key_id, datetime.now(UTC)):
+        return
+    sink = _place(settings)
+    if application is None or _stored(application, settings, name, sink) is None:
+        sink.check()
+
+
+def _stored(application: Application, settings: StackSettings, name: str, sink: Sink) -> Password | None:
+    """The secret of a run that was killed after it had stored the value and before it had remembered the key id.
+
+    Graph shows a secret's first three characters (``hint``); with our name on it, and not being the remembered one,
+    that is enough to know it from another file's text.
+    """
+    return next(
+        (
+            password
+            for password in application.passwords
+            if password.display_name == name
+            and password.key_id != settings.secret_key_id
+            and password.hint
+            and sink.holds(password.hint)
+        ),
+        None,
+    )
+
+
+def _remembered(application: Application, settings: StackSettings) -> Password | None:
+    return next((password for password in application.passwords if password.key_id == settings.secret_key_id), None)
 
 
 def _alive(application: Application, key_id: str | None, now: datetime) -> bool:

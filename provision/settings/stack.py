@@ -66,6 +66,8 @@ class StackSettings:
     """Object ids of further owners of the registration."""
     instance_id: str | None = None
     """Made once for each stack; tells its registration from that of a namesake stack kept elsewhere."""
+    adopted_client_id: str | None = None
+    """The registration that ``provision adopt`` took over; until the next ``up`` it bears no tag of this stack."""
     tenant_id: str | None = None
     metadata_host: str | None = None
     environment: str | None = None
@@ -272,6 +274,7 @@ KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "mpnId": ("mpn_id", _mpn),
     "owners": ("owners", _guids),
     "instanceId": ("instance_id", _guid),
+    "adoptedClientId": ("adopted_client_id", _guid),
     "credential": ("credential", _credential),
     "federatedName": ("federated_name", _federated_name),
     "federatedIssuer": ("federated_issuer", _text),

@@ -141,6 +141,49 @@ def test_a_taken_secret_file_is_refused_before_a_secret_is_made(trial: Trial) ->
     assert [a for a in trial.get("/applications") if a["displayName"] == NAME and a["passwordCredentials"]] == []
 
 
+def test_a_run_killed_after_it_stored_the_secret_is_finished_with_that_secret(trial: Trial) -> None:
+    """The value is in its file and the key id is not yet in the settings: the file must not be in the way for ever."""
+    file, settings = trial.project / "secret.txt", trial.project / "Pulumi.sweep.yaml"
+    line = [*trial.up_command(), "--secret-in-state", "false", "--secret-file", str(file)]
+    assert trial.run(line).returncode == 0
+    key, value = trial.outputs()["secretKeyId"], file.read_text()
+    kept = [one for one in settings.read_text().splitlines() if "secretKeyId" not in one and "secretExpires" not in one]
+    settings.write_text("\n".join(kept) + "\n")
+    again = trial.run(line)
+    assert again.returncode == 0, again.stderr
+    assert (trial.outputs()["secretKeyId"], file.read_text()) == (key, value)
+    app = next(a for a in trial.get("/applications") if a["displayName"] == NAME)
+    assert [p["keyId"] for p in app["passwordCredentials"]] == [key]
+
+
+def test_taking_the_secret_out_of_the_state_needs_a_place_before_the_old_one_goes(trial: Trial) -> None:
+    trial.up()
+    before = trial.outputs()
+    done = trial.run([*trial.up_command(), "--secret-in-state", "false"])
+    assert "place" in one_sentence(done, errors.InvalidInput.exit_code)
+    assert trial.token(str(before["clientId"]), str(before["clientSecret"]))
+    assert trial.up().returncode == 0
+    assert trial.outputs() == before
+
+
+def test_preview_keeps_nothing_of_what_it_was_asked(trial: Trial) -> None:
+    """A look at what a setting would do must not make the next ``up``, perhaps a pipeline's, do it."""
+    line = [*trial.up_command()[:1], "preview", *trial.up_command()[2:]]
+    assert "create" in trial.run(line).stdout
+    assert "office365-mail" not in (trial.project / "Pulumi.sweep.yaml").read_text()
+    trial.up()
+    settings = (trial.project / "Pulumi.sweep.yaml").read_text()
+    done = trial.run([*line, "--display-name", "Something else"])
+    assert "Application" in done.stdout, done.stderr
+    assert (trial.project / "Pulumi.sweep.yaml").read_text() == settings
+    assert provision(trial, "preview", "--expect-no-changes").returncode == 0
+
+
+def test_destroying_a_stack_that_is_not_there_says_so(trial: Trial) -> None:
+    done = trial.run([str(PROVISION), "destroy", "--stack", "typo", "--yes"])
+    assert "no stack typo" in one_sentence(done, errors.StateUnavailable.exit_code)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
@@ -164,6 +207,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_created(
     sentence = one_sentence(trial.run([*trial.up_command(), *arguments]), code.exit_code)
     assert word.lower() in sentence.lower()
     assert trial.get("/applications?$filter=displayName eq 'CLOUDEX TMS Email Integration'") == []
+    assert not (trial.project / "Pulumi.sweep.yaml").exists(), "what was refused is not kept"
 
 
 def test_signed_in_to_another_customer_is_refused_and_both_are_named(trial: Trial, sandbox: Sandbox) -> None:
@@ -241,6 +285,29 @@ def test_adopting_what_is_not_there_is_one_sentence(trial: Trial) -> None:
     line = [*trial.up_command()[:1], "adopt", *trial.up_command()[2:]]
     done = trial.run([*line, "--client-id", "00000000-1111-2222-3333-444444444444"])
     assert "no app registration" in one_sentence(done, errors.InvalidInput.exit_code)
+
+
+def test_adopting_without_the_right_to_consent_leaves_the_tenants_consent_alone(trial: Trial) -> None:
+    """The registration bears no tag yet: its consent must be seen all the same, or ``up`` would take it away."""
+    clicked = trial.click()
+    trial.restrict_admin("DelegatedPermissionGrant.ReadWrite.All")
+    assert trial.run([str(PROVISION), "adopt", *trial.up_command()[2:], "--client-id", clicked]).returncode == 0
+    done = trial.up()
+    assert done.returncode == errors.ConsentPending.exit_code, done.stderr
+    principal = trial.get(f"/servicePrincipals?$filter=appId eq '{clicked}'")[0]
+    grants = trial.get(f"/oauth2PermissionGrants?$filter=clientId eq '{principal['id']}'")
+    assert [set(g["scope"].split()) for g in grants] == [{"User.Read", "Calendars.Read"}]
+
+
+def test_a_stack_adopts_one_registration_and_no_other_stacks(trial: Trial) -> None:
+    trial.up()
+    own = str(trial.outputs()["clientId"])
+    flags = ["--profile", "cloudex", *trial.up_command()[6:]]
+    stolen = trial.run([str(PROVISION), "adopt", "--stack", "other", *flags, "--client-id", own])
+    assert "office365-mail/sweep" in one_sentence(stolen, errors.InvalidInput.exit_code)
+    second = trial.run([str(PROVISION), "adopt", *trial.up_command()[2:], "--client-id", trial.click()])
+    assert "already" in one_sentence(second, errors.InvalidInput.exit_code)
+    assert provision(trial, "preview", "--expect-no-changes").returncode == 0
 
 
 def test_json_outputs_are_the_documented_names(trial: Trial) -> None:
