@@ -26,6 +26,8 @@ HOME = ROOT / "build" / "demo"
 PROVISION = Path(sys.executable).with_name("provision")
 STACK = "demo"
 COMPANY = "ACME"
+_NOT_OURS = ("ARM_", "AZURE_", "PULUMI_BACKEND_", "PULUMI_CONFIG_", "PULUMI_STACK", "PROVISION_CREDENTIAL")
+"""Beginnings of variables that would lead the demo to somebody's own state, tenant or sign-in."""
 
 
 def main() -> None:
@@ -36,13 +38,15 @@ def main() -> None:
     HOME.mkdir(parents=True)
     say("1. A Microsoft 365 tenant on this machine")
     tenant = json.loads(provision("sandbox", "start", "--detach", "--json", "--dir", str(HOME / "tenant")))
-    environment = {**os.environ, **exports(provision("sandbox", "env", "--dir", str(HOME / "tenant")))}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
+    environment = {**own, **exports(provision("sandbox", "env", "--dir", str(HOME / "tenant")))}
     environment |= {"PROVISION_DATA": str(HOME / "state")}
     try:
         say(f"   {tenant['baseUrl']}  tenant {tenant['tenantId']} ({tenant['domain']})")
         registered = register(environment)
         mail(tenant, registered)
     finally:
+        (ROOT / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)  # else it would be the next command's only stack
         provision("sandbox", "stop", "--dir", str(HOME / "tenant"))
     say(
         f"\nDone in {time.monotonic() - began:.0f} s. Nothing is left running; {HOME.relative_to(ROOT)} can be deleted."

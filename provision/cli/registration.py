@@ -60,7 +60,7 @@ def _command(
     where.add_argument("--credential", help="how to sign in (docs/credentials.md); default: the first that is there")
     if settings:
         what = parser.add_argument_group(
-            "what (kept in Pulumi.<stack>.yaml, so that a plain `pulumi up` does the same)"
+            "what (up and adopt keep it in Pulumi.<stack>.yaml, so that a plain `pulumi up` does the same)"
         )
         what.add_argument("--profile", help="product profile: cloudex, ozols, generic, or a TOML file of your own")
         what.add_argument("--company-code", help="the company code in the product's address, letter case kept")
