@@ -75,12 +75,12 @@ class Client:
 
 def _same_loopback(registered: str, wanted: str) -> bool:
     """For http loopback addresses the port is ignored ("Localhost exceptions" of the redirect URI documentation)."""
-    left, right = urlsplit(registered), urlsplit(wanted)
-    if left.scheme != "http" or right.scheme != "http" or left.hostname not in _LOOPBACK:
-        return False
     try:
+        left, right = urlsplit(registered), urlsplit(wanted)
         right.port  # noqa: B018 - raises for a port that is no number
     except ValueError:
+        return False
+    if left.scheme != "http" or right.scheme != "http" or left.hostname not in _LOOPBACK:
         return False
     same_path = (left.path or "/") == (right.path or "/")
     return left.hostname == right.hostname and same_path and left.query == right.query

@@ -199,9 +199,16 @@ def _json_body(body: bytes, headers: Mapping[str, str]) -> Any:
     if len(body) > _MAX_BODY:
         raise errors.GraphError("The request is too large.", code="RequestEntityTooLarge", status=413)
     try:
-        return json.loads(body)
-    except ValueError:
+        parsed = json.loads(body, parse_constant=_no_constant)
+        json.dumps(parsed, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError):
         raise errors.unreadable_json() from None
+    return parsed
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
 
 
 def _error_answer(error: errors.GraphError, ids: _Ids) -> Answer:

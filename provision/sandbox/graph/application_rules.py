@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from provision.sandbox import published
 from provision.sandbox.directory import Document
@@ -95,20 +95,30 @@ def _bad_redirect(platform: str, detail: str) -> errors.GraphError:
 def _well_formed(uri: str, *, allow_query: bool) -> bool:
     if len(uri) > _MAX_REDIRECT_LENGTH or "#" in uri or " " in uri or _FORBIDDEN_IN_REDIRECT & set(uri):
         return False
-    parts = urlsplit(uri)
+    parts = _split(uri)
     if "*" in parts.netloc or ("*" in uri and parts.scheme in {"http", "https"}):
         return False
     return allow_query or not parts.query
 
 
+def _split(uri: str) -> SplitResult:
+    """The parts of a URI; none at all when its authority is malformed, so that every check refuses it."""
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
+
+
 def _loopback(uri: str) -> bool:
-    parts = urlsplit(uri)
+    parts = _split(uri)
     host = (parts.hostname or "").lower()
     return parts.scheme == "http" and host in {"localhost", "127.0.0.1", "::1"}
 
 
 def _https(uri: str) -> bool:
-    parts = urlsplit(uri)
+    parts = _split(uri)
     return parts.scheme == "https" and bool(parts.hostname)
 
 
@@ -117,7 +127,7 @@ def _web(uri: str) -> bool:
 
 
 def _native(uri: str) -> bool:
-    parts = urlsplit(uri)
+    parts = _split(uri)
     return _https(uri) or _loopback(uri) or (bool(parts.scheme) and parts.scheme not in {"http", "javascript", "data"})
 
 
@@ -149,7 +159,7 @@ def _check_identifier_uris(call: Call, application: Document, before: Document |
             continue
         if not re.fullmatch(r"(api|https|ms-appx|urn):.{1,255}", uri) or uri.endswith("/") or "#" in uri:
             raise errors.invalid_value("identifierUris", _RESOURCE)
-        host = urlsplit(uri).netloc.lower()
+        host = _split(uri).netloc.lower()
         ids = (application["appId"], call.tenant)
         owned = any(i in uri.lower() for i in ids) or any(host == d or host.endswith(f".{d}") for d in domains)
         if not owned and not uri.startswith("urn:"):
@@ -168,6 +178,12 @@ def _check_identifier_uris(call: Call, application: Document, before: Document |
 def _check_required_access(call: Call, application: Document) -> None:
     """Shape, limits, and that each id is published by its resource, when that resource is known to the tenant."""
     rows = application["requiredResourceAccess"]
+    for row in rows:
+        for name in ("resourceAppId", "resourceAccess"):
+            if row.get(name) is None:
+                raise errors.value_required(name, "RequiredResourceAccess")
+        if any(access.get("id") is None for access in row["resourceAccess"]):
+            raise errors.value_required("id", "ResourceAccess")
     resources = [row["resourceAppId"] for row in rows]
     permissions = sum(len(row["resourceAccess"]) for row in rows)
     if len(set(resources)) != len(resources):

@@ -67,6 +67,8 @@ def _items(body: Any) -> list[Item]:
             raise errors.BadRequest("Invalid batch payload format.")
         if any(item.id == row["id"] for item in items):
             raise errors.BadRequest(f"Request Id '{row['id']}' is not unique in the batch.")
+        if not isinstance(row.get("headers") or {}, dict) or not isinstance(row.get("dependsOn") or [], list):
+            raise errors.BadRequest("Invalid batch payload format.")
         depends_on = tuple(row.get("dependsOn") or ())
         if any(all(item.id != other for item in items) for other in depends_on):
             raise errors.BadRequest(f"Invalid dependsOn of request '{row['id']}': it must name earlier requests.")

@@ -245,6 +245,8 @@ def _text(value: datetime) -> str:
 
 
 def _years_later(start: datetime, years: int) -> datetime:
+    if start.year + years > datetime.max.year:
+        return datetime.max.replace(tzinfo=UTC)
     try:
         return start.replace(year=start.year + years)
     except ValueError:  # 29 February

@@ -350,10 +350,12 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_binary(value: Any) -> bool:
+    """Base64 in either alphabet; white space does not count (the Azure CLI sends a PEM body with its line breaks)."""
     if not isinstance(value, str):
         return False
     try:
-        base64.b64decode(value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4), validate=True)
+        plain = "".join(value.split()).replace("-", "+").replace("_", "/")
+        base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         return False
     return True

@@ -390,6 +390,7 @@ def of_another_tenant(entra: Entra, app: App) -> httpx.Response:
 PAGES: dict[str, tuple[int, Callable[[Entra, App], httpx.Response]]] = {
     "redirect in other letter case": (50011, lambda e, a: e.authorize(a, redirect_uri=REDIRECT.lower())),
     "redirect with a slash": (50011, lambda e, a: e.authorize(a, redirect_uri=REDIRECT + "/")),
+    "redirect that is no address": (50011, lambda e, a: e.authorize(a, redirect_uri="http://[::1")),
     "no redirect registered": (
         500113,
         lambda e, a: e.authorize(e.register(web={"redirectUris": []}, spa={"redirectUris": []})),

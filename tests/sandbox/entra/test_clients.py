@@ -70,6 +70,20 @@ def test_certificate(entra: Entra, app: App, options: dict[str, Any], tmp_path: 
     assert credential.get_token(GRAPH_SCOPE).token
 
 
+def test_certificate_as_the_azure_cli_uploads_it(
+    entra: Entra, app: App, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """``az ad app credential reset --create-cert`` sends the body of a PEM file, its line breaks included."""
+    path, der = certificate(tmp_path)
+    pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM).decode()
+    body = "\n".join(line for line in pem.splitlines() if not line.startswith("-----"))
+    assert "\n" in body
+    key = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": body}
+    entra.graph("PATCH", f"/applications/{app.object_id}", {"keyCredentials": [key]})
+    credential = CertificateCredential(entra.tenant.tenant_id, app.client_id, str(path), **options)
+    assert credential.get_token(GRAPH_SCOPE).token
+
+
 def test_certificate_that_is_not_registered(entra: Entra, app: App, options: dict[str, Any], tmp_path: Path) -> None:
     path, _ = certificate(tmp_path)
     credential = CertificateCredential(entra.tenant.tenant_id, app.client_id, str(path), **options)

@@ -62,6 +62,51 @@ BODIES: list[tuple[str, str, str, object, int, str, str]] = [
         "A type named",
     ),
     (
+        "redirect with half an IPv6 address",
+        "POST",
+        "/applications",
+        _app(web={"redirectUris": ["http://[::1"]}),
+        400,
+        "Request_BadRequest",
+        "web.redirectUris",
+    ),
+    (
+        "redirect with a port that is none",
+        "POST",
+        "/applications",
+        _app(web={"redirectUris": ["https://a.example:99999/"]}),
+        400,
+        "Request_BadRequest",
+        "web.redirectUris",
+    ),
+    (
+        "required API without permissions",
+        "POST",
+        "/applications",
+        _app(requiredResourceAccess=[{"resourceAppId": NOBODY}]),
+        400,
+        "Request_BadRequest",
+        "A value is required for property 'resourceAccess'",
+    ),
+    (
+        "required permission without id",
+        "POST",
+        "/applications",
+        _app(requiredResourceAccess=[{"resourceAppId": NOBODY, "resourceAccess": [{"type": "Scope"}]}]),
+        400,
+        "Request_BadRequest",
+        "A value is required for property 'id'",
+    ),
+    (
+        "secret from the last year there is",
+        "POST",
+        "/applications",
+        _app(passwordCredentials=[{"startDateTime": "9999-01-01T00:00:00Z"}]),
+        400,
+        "Request_BadRequest",
+        "endDateTime",
+    ),
+    (
         "no name",
         "POST",
         "/applications",
@@ -302,6 +347,20 @@ def test_a_bad_body_is_refused_and_nothing_is_stored(graph, method, path, body, 
         ('$search="displayName:x"', "Request_UnsupportedQuery", "ConsistencyLevel"),
         ("$skiptoken=zzz", "Directory_ExpiredPageToken", "page token"),
         ("$top=1&$top=2", "BadRequest", "more than once"),
+        ("$top=" + "9" * 5000, "Request_BadRequest", "Invalid page size"),
+        (
+            "$filter=appId eq 5",
+            "BadRequest",
+            "Found operand types 'Edm.String' and 'Edm.Int32' for operator kind 'Equal'.",
+        ),
+        ("$filter=appId in ('a',5)", "BadRequest", "incompatible types"),
+        (f"$filter=appId eq {NOBODY}", "BadRequest", "'Edm.String' and 'Edm.Guid'"),
+        ("$filter=createdDateTime ge '2025-01-01'", "BadRequest", "'Edm.DateTimeOffset' and 'Edm.String'"),
+        ("$filter=tags/any(t:t eq true)", "BadRequest", "'Edm.String' and 'Edm.Boolean'"),
+        ("$filter=startswith(displayName,5)", "BadRequest", "No function signature for the function with name"),
+        ("$filter=createdDateTime ge 2025-99-99", "BadRequest", "Syntax error at position 19"),
+        ("$filter=" + "(" * 200 + "appId eq 'x'" + ")" * 200, "BadRequest", "Recursion depth exceeded"),
+        ("$filter=appId eq 'x'" + " or appId eq 'x'" * 200, "BadRequest", "Recursion depth exceeded"),
     ],
 )
 def test_a_bad_query_is_refused(graph, query, code, sentence):
@@ -329,6 +388,24 @@ def test_bodies_that_are_not_json(graph):
     _is_graph_error(
         graph.call("POST", "/applications", content=b"a=b", headers=form), 400, "BadRequest", "Unable to read JSON"
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 50_000, b'{"displayName": "\\ud800"}', b'{"displayName": NaN}', b'{"displayName": "\xff"}'],
+    ids=["too deep", "half a surrogate pair", "not a number", "not UTF-8"],
+)
+def test_text_that_only_looks_like_json_is_refused_as_unreadable(graph, content):
+    """Python reads more than JSON; what it cannot store or follow must not end as an internal error."""
+    answer = graph.call("POST", "/applications", content=content, headers={"Content-Type": "application/json"})
+    _is_graph_error(answer, 400, "BadRequest", "Unable to read JSON request payload.")
+
+
+@pytest.mark.parametrize("row", [{"headers": "x"}, {"dependsOn": 1}])
+def test_a_batch_item_of_the_wrong_form_is_refused(graph, row):
+    request = {"id": "1", "method": "GET", "url": "/organization", **row}
+    answer = graph.call("POST", "/$batch", json={"requests": [request]})
+    _is_graph_error(answer, 400, "BadRequest", "Invalid batch payload format.")
 
 
 def _claims(graph, **changes):

@@ -28,6 +28,8 @@ _TOKEN = re.compile(
 )
 COMPARISONS = ("eq", "ne", "gt", "ge", "lt", "le")
 FUNCTIONS = ("startswith", "endswith", "contains")
+_MAX_TERMS = 100
+"""OData's reader refuses what is nested too deeply; chains count too, which need as much of the evaluator."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Literal:
     """A constant."""
 
     value: Any
+    guid: bool = False
+    """Whether it was written as a GUID, without quotes."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class _Parser:
         self._text = text
         self._tokens = list(self._tokenize(text))
         self._at = 0
+        self._terms = 0
 
     def _fail(self, position: int) -> BadRequest:
         return BadRequest(f"Invalid filter clause: Syntax error at position {position} in '{self._text}'.")
@@ -169,6 +174,9 @@ class _Parser:
         return node
 
     def negated(self) -> Node:
+        self._terms += 1
+        if self._terms > _MAX_TERMS:
+            raise BadRequest("Invalid filter clause: Recursion depth exceeded allowed limit.")
         if self._keyword("not"):
             return Not(self.negated())
         return self.comparison()
@@ -239,9 +247,12 @@ class _Parser:
         if kind == "string":
             return Literal(text[1:-1].replace("''", "'"))
         if kind == "guid":
-            return Literal(text)
+            return Literal(text, guid=True)
         if kind == "datetime":
-            return Literal(_time(text))
+            try:
+                return Literal(_time(text))
+            except ValueError:
+                raise self._fail(position) from None
         if kind == "number":
             return Literal(float(text) if "." in text else int(text))
         if kind == "name" and text.lower() in {"null", "true", "false"}:

@@ -13,6 +13,7 @@ from provision.sandbox.graph.errors import BadRequest, GraphError
 
 MAX_PAGE = 999
 DEFAULT_PAGE = 100
+_MAX_DIGITS = 10
 _KNOWN = (
     "filter",
     "select",
@@ -110,12 +111,12 @@ def _boolean(text: str | None) -> bool:
 def _top(text: str | None) -> int | None:
     if text is None:
         return None
-    if not re.fullmatch(r"-?\d+", text):
+    if not re.fullmatch(r"-?[0-9]+", text):
         raise BadRequest(
             f"Invalid value '{text}' for $top query option found. The $top query option requires a non-negative "
             "integer value."
         )
-    if not 1 <= int(text) <= MAX_PAGE:
+    if len(text) > _MAX_DIGITS or not 1 <= int(text) <= MAX_PAGE:
         raise GraphError(f"Invalid page size specified: '{text}'. Must be between 1 and {MAX_PAGE} inclusive.")
     return int(text)
 

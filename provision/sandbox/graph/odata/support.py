@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from provision.sandbox.graph import errors, schema
+from provision.sandbox.graph.odata import operands
 from provision.sandbox.graph.odata.filter import Call, Compare, Count, Lambda, Literal, Logic, Node, Not, Property
 from provision.sandbox.graph.odata.query import QueryOptions
 
@@ -180,6 +181,7 @@ def check_filter(node: Node, type_name: str, options: QueryOptions) -> None:
     Raises:
         GraphError: unknown property (BadRequest), or one without support for the operator (Request_UnsupportedQuery).
     """
+    operands.check(node, type_name)
     advanced = options.advanced or type_name in _EXCHANGE_TYPES
     for operator, path in _uses(node):
         _check_exists(path, type_name)
