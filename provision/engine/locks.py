@@ -53,6 +53,8 @@ class Lock:
             return False
         except PermissionError:
             pass  # alive, somebody else's
+        if _ended(self.pid):
+            return False
         begun = _started(self.pid)
         # Another process may have got the number since; it began after the lock was written (clock: whole seconds).
         return begun is None or begun <= self.since.timestamp() + 1.0
@@ -72,10 +74,23 @@ def locks_in(refusal: str) -> list[Lock]:
     ]
 
 
-def _started(pid: int) -> float | None:
-    """When a process began, in seconds since the epoch; None where the system does not say (proc(5))."""
+def _fields(pid: int) -> list[str]:
+    """What the system says of a process, from its state on (proc(5), ``/proc/pid/stat``)."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process has ended and only its parent has not taken note, as in containers whose init never does."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return _fields(pid)[0] in ("Z", "X")
+    except (OSError, IndexError):
+        return False
+
+
+def _started(pid: int) -> float | None:
+    """When a process began, in seconds since the epoch; None where the system does not say."""
+    try:
+        fields = _fields(pid)
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
         return int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, StopIteration, IndexError, ValueError):

@@ -44,6 +44,15 @@ def test_a_dead_holder_of_this_machine_is_stale(dead: int) -> None:
     assert locks_in(refusal(pid=dead))[0].stale
 
 
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="no such processes here")
+def test_a_killed_holder_that_nobody_reaps_is_stale() -> None:
+    """In a container without an init that reaps, a killed engine keeps its number for ever."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert locks_in(refusal(pid=process.pid))[0].stale
+    process.wait()
+
+
 def test_a_live_holder_is_not() -> None:
     assert not locks_in(refusal(pid=os.getpid()))[0].stale
 
