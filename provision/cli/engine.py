@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from provision.cli.progress import progress
 from provision.errors import EngineUnavailable, InvalidInput
 
 _PULUMI_KEY = "azuread:metadataHost"
@@ -45,7 +45,7 @@ def _status(arguments: argparse.Namespace) -> int:
     from provision.engine.toolchain import cached_engine, engine_on_path
 
     found = (
-        engine_on_path(progress=_progress(), environ=os.environ)
+        engine_on_path(progress=progress(), environ=os.environ)
         or cached_engine("installer", environ=os.environ)
         or cached_engine("modules", environ=os.environ)
     )
@@ -79,12 +79,12 @@ def _env(arguments: argparse.Namespace) -> int:
     from provision.engine.state import open_state
     from provision.engine.toolchain import ensure_engine
 
-    progress = _progress()
-    toolchain = ensure_engine(progress=progress)
+    show = progress()
+    toolchain = ensure_engine(progress=show)
     state = open_state(arguments.backend)
     plugin = None
     try:
-        plugin = choose_plugin(toolchain, metadata_host=_metadata_host(arguments.stack), progress=progress)
+        plugin = choose_plugin(toolchain, metadata_host=_metadata_host(arguments.stack), progress=show)
         notice = plugin.notice
     except EngineUnavailable as missing:  # the shell may be for a stack without it, or for another target
         notice = str(missing)
@@ -117,9 +117,9 @@ def _build(_arguments: argparse.Namespace) -> int:
     from provision.engine.gobuild import build_engine
     from provision.engine.toolchain import cached_engine, verify_engine
 
-    progress = _progress()
-    with exclusively("engine", waiting=lambda: progress("waiting: another process gets the engine")):
-        home = build_engine(progress=progress)
+    show = progress()
+    with exclusively("engine", waiting=lambda: show("waiting: another process gets the engine")):
+        home = build_engine(progress=show)
     built = cached_engine("modules")
     print(f"{home / 'bin' / 'pulumi'}  sha256 {verify_engine(built) if built else '?'}")
     return 0
@@ -128,24 +128,10 @@ def _build(_arguments: argparse.Namespace) -> int:
 def _verify(_arguments: argparse.Namespace) -> int:
     from provision.engine.toolchain import ensure_engine, verify_engine
 
-    toolchain = ensure_engine(progress=_progress())
+    toolchain = ensure_engine(progress=progress())
     digest = verify_engine(toolchain)
     against = (
         "as its receipt says" if toolchain.receipt else "not of this cache, so there is no receipt to compare with"
     )
     print(f"{toolchain.command}  sha256 {digest}  ({against})")
     return 0
-
-
-def _progress() -> Callable[[str], None]:
-    """Shows progress on standard error: in place on a terminal, otherwise only what changed in kind."""
-    last = [""]
-
-    def show(line: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[2K{line}", end="" if line.startswith("building") else "\n", file=sys.stderr, flush=True)
-        elif line.split(":", maxsplit=1)[0] != last[0]:
-            print(line, file=sys.stderr, flush=True)
-        last[0] = line.split(":", maxsplit=1)[0]
-
-    return show

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import report
+from provision.cli.progress import progress
 from provision.errors import ConsentPending, Usage
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _open(arguments: argparse.Namespace) -> Onboarding:
 
     names = Request.__dataclass_fields__
     given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
-    return Onboarding.open(Request(**given), say=_say)
+    return Onboarding.open(Request(**given), say=progress())
 
 
 def _say(line: str) -> None:
