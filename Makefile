@@ -29,7 +29,7 @@ demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up` against it, and a 
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.ready browser clients  ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run
 	@$(BIN)/python bench/sweep.py

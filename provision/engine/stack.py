@@ -153,18 +153,15 @@ class StackRunner:
             lambda stack, collector: stack.refresh(color="never", on_event=collector, show_secrets=False)
         )
 
-    def destroy(self, *, remove: bool = False) -> RunResult:
-        """Deletes every resource.
-
-        Args:
-            remove: also remove the stack itself and its history; its configuration file stays.
-        """
-        result = self._operate(
+    def destroy(self) -> RunResult:
+        """Deletes every resource; the stack stays, empty (see ``remove``)."""
+        return self._operate(
             lambda stack, collector: stack.destroy(color="never", on_event=collector, show_secrets=False)
         )
-        if remove:
-            self._ask("stack", "rm", "--yes", "--preserve-config")
-        return result
+
+    def remove(self) -> None:
+        """Removes the empty stack and its history; its configuration file stays."""
+        self._ask("stack", "rm", "--yes", "--preserve-config")
 
     def import_resources(self, resources: Sequence[ImportedResource]) -> RunResult:
         """Takes existing resources into the state as they are; nothing is created on the other side.

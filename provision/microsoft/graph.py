@@ -132,6 +132,12 @@ class Graph:
         )
         return [owner["id"] for owner in found]
 
+    def delete_application(self, object_id: str) -> None:
+        """Deletes an app registration; no error when it is gone already ("Delete application")."""
+        self._channel.ask(
+            _application(object_id), "delete the application", method="DELETE", needs=_WRITE_APPS, absent=_gone
+        )
+
     def rename(self, object_id: str, display_name: str) -> None:
         """Changes an app registration's display name ("Update application")."""
         self._channel.ask(

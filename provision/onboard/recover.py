@@ -76,6 +76,29 @@ def recover(
     runner.clear_pending()
 
 
+def remove_leftovers(
+    graph: Graph,
+    *,
+    tag: str,
+    patiently: bool,
+    say: Callable[[str], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Deletes a registration that bears the stack's tag although the state has none any more.
+
+    Args:
+        graph: the tenant.
+        tag: the registration's ownership tag.
+        patiently: whether a run was killed while it made one, which Graph may list a little later.
+        say: told what was deleted.
+        pause: waits a number of seconds.
+    """
+    application = _look(graph, tag, patiently=patiently, pause=pause)
+    if application is not None:
+        graph.delete_application(application.object_id)
+        say(f"deleted the registration {application.app_id}: an interrupted run made it and the state did not know it")
+
+
 def _look(graph: Graph, tag: str, *, patiently: bool, pause: Callable[[float], None]) -> Application | None:
     for seconds in _LOOKS if patiently else _LOOKS[:1]:
         pause(seconds)

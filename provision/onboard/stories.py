@@ -35,7 +35,7 @@ from provision.microsoft.objects import Application
 from provision.microsoft.tokens import Caller
 from provision.onboard.handoff import write_handoff
 from provision.onboard.project import Request, choose_stack, find_project
-from provision.onboard.recover import recover
+from provision.onboard.recover import Interrupted, recover, remove_leftovers
 from provision.secrets.slots import ensure_secret, require_place
 from provision.settings import credential as credentials
 from provision.settings import endpoints as addresses
@@ -47,6 +47,10 @@ from provision.settings.stack import NAMESPACE, StackSettings
 
 Say = Callable[[str], None]
 PROJECT = NAMESPACE
+_OF_ONE_REGISTRATION = tuple(
+    f"{NAMESPACE}:{key}" for key in ("adoptedClientId", "extraScopes", "secretExpires", "secretKeyId")
+)
+"""Settings that speak of one registration and mean nothing once it is gone."""
 _CHANGING = ("create", "update", "delete", "replace")
 
 
@@ -184,9 +188,18 @@ class Onboarding:
             return self._outcome(run.runner.refresh(), [])
 
     def destroy(self) -> None:
-        """Removes the registration and everything under it, and the stack from the state."""
+        """Removes the registration and everything under it, what an interrupted run left, and the stack."""
         with self._signed_in(write=False) as run:
-            run.runner.destroy(remove=True)
+            interrupted = Interrupted.of(run.runner.export_if_made())
+            if interrupted is not None:
+                run.runner.clear_pending()
+            run.runner.destroy()
+            if interrupted is not None or run.settings.instance_id is not None:
+                remove_leftovers(
+                    run.graph, tag=self._tag(run.settings), patiently=interrupted is not None, say=self._say
+                )
+            run.runner.set_config(dict.fromkeys(_OF_ONE_REGISTRATION))
+            run.runner.remove()
 
     def outputs(self, *, show_secrets: bool = True) -> Outcome:
         """The stack's outputs, from the state alone.

@@ -53,7 +53,8 @@ def test_a_stack_lives_from_its_first_up_to_destroy(project: Make) -> None:
     assert runner.config() == {"tiny:plain": "set since"}
     assert runner.up().outputs["plain"].value == "set since"
 
-    gone = runner.destroy(remove=True)
+    gone = runner.destroy()
+    runner.remove()
     assert gone.changes == {"delete": 1}
     with pytest.raises(StateUnavailable, match="no stack dev"):
         runner.outputs()

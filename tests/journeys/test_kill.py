@@ -39,3 +39,12 @@ def test_a_foreign_secret_survives_the_clean_up_after_a_kill(trial: Trial) -> No
     assert trial.up().returncode == 0
     assert trial.token(app["appId"], foreign["secretText"])
     assert trial.found().secrets == 2
+
+
+def test_destroy_after_a_kill_leaves_no_registration_behind(trial: Trial) -> None:
+    rule = {"name": "kill", "action": "hold_after", "match": {"method": "POST", "path": "/v1.0/applications$"}}
+    assert trial.killed_at(trial.up_command(), trial.environment, rule)
+    assert [app for app in trial.get("/applications") if app["displayName"] == NAME]
+    done = trial.run([str(PROVISION), "destroy", "--stack", "sweep", "--yes"])
+    assert done.returncode == 0, done.stderr
+    assert [app for app in trial.get("/applications") if app["displayName"] == NAME] == []
