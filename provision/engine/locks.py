@@ -8,11 +8,12 @@ may belong to another machine.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -85,6 +86,29 @@ def _ended(pid: int) -> bool:
         return _fields(pid)[0] in ("Z", "X")
     except (OSError, IndexError):
         return False
+
+
+def locks_under(state: Path, project: str, stack: str) -> list[Lock]:
+    """The locks of a stack as they lie in a state's directory.
+
+    One that cannot be read counts as alive (it may be being written): its process number is ours.
+
+    Args:
+        state: the directory of a ``file://`` backend.
+        project: the project's name.
+        stack: the stack's name.
+    """
+    found = []
+    for file in (state / ".pulumi" / "locks").glob(f"**/{project}/{stack}/*.json"):
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+            since = datetime.fromisoformat(said["timestamp"])
+            found.append(Lock(f"file://{file}", said["username"], said["hostname"], int(said["pid"]), since))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            found.append(Lock(f"file://{file}", "", socket.gethostname(), os.getpid(), datetime.now(UTC)))
+    return found
 
 
 def _started(pid: int) -> float | None:

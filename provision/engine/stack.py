@@ -8,6 +8,7 @@ caller puts it into ``environment``) and what is done about half-made resources 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from pulumi.automation._stack import ImportResource
 
 from provision.engine.command import EngineCommand, LeanStack
 from provision.engine.events import Collector, Diagnostic, Event, Output, RunResult
-from provision.engine.locks import locks_in
+from provision.engine.locks import locks_in, locks_under
 from provision.engine.refusals import error_left_by_program, locked, refusal
 from provision.engine.state import State
 from provision.engine.toolchain import Toolchain
@@ -34,6 +35,7 @@ ERROR_FILE = "PROVISION_ERROR_FILE"
 _SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
 _STACK_TYPE = "pulumi:pulumi:Stack"
 _CHECKPOINT_VERSION = 3
+_CUT_OFF = re.compile(r"load checkpoint.*(?:EOF|unexpected end of JSON input)")
 _Result = TypeVar("_Result")
 
 
@@ -366,7 +368,7 @@ class StackRunner:
 
     def _guarded(self, run: Callable[[Collector], _Result], *, create: bool) -> tuple[_Result, Collector]:
         """Runs something; makes a missing stack, takes away a dead run's lock, and gives a failure its meaning."""
-        may_create, may_unlock = create, True
+        may_create, may_unlock, may_restore = create, True, True
         while True:
             collector = Collector(self._on_event)
             with _ErrorFile(self._environment) as error_file:
@@ -380,9 +382,12 @@ class StackRunner:
                         ) from None
                 except automation.CommandError as failure:
                     collector.wait()
-                    if not (may_unlock and self._unlocked(str(failure))):
+                    if may_restore and self._restored(str(failure)):
+                        may_restore = False
+                    elif may_unlock and self._unlocked(str(failure)):
+                        may_unlock = False
+                    else:
                         raise self._meaning(failure, collector.diagnostics, error_file) from None
-                    may_unlock = False
                     continue
             may_create = False
             self.ensure()
@@ -395,6 +400,29 @@ class StackRunner:
             return own
         _, _, stderr = str(failure).partition("\n stderr: ")
         return refusal(stderr, diagnostics, stack=self._name, passphrase=self._state.passphrase_from)
+
+    def _restored(self, failure: str) -> bool:
+        """Whether the failure was a checkpoint cut off by a kill, and the one before it is in its place again.
+
+        The engine writes a checkpoint over the former one, of which it keeps a copy beside it (``.bak``), and writes
+        what it is about to do before it does it: so what the cut-off checkpoint said had not begun. Only in a
+        directory on this machine, and only when nobody who lives may be writing it.
+        """
+        directory = self._state.directory
+        if directory is None or not _CUT_OFF.search(failure):
+            return False
+        project = self._project_name()
+        if not all(lock.stale for lock in locks_under(directory, project, self._name)):
+            return False
+        checkpoint = directory / ".pulumi" / "stacks" / project / f"{self._name}.json"
+        former = checkpoint.with_name(f"{checkpoint.name}.bak")
+        try:
+            json.loads(former.read_text(encoding="utf-8"))
+            former.replace(checkpoint)
+        except (OSError, ValueError):
+            return False
+        self._say("the state's last write was cut off by a kill; went back to the one before it")
+        return True
 
     def _unlocked(self, failure: str) -> bool:
         """Whether the failure was a lock, and every such lock was left by a killed run and is gone now.

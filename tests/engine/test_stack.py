@@ -257,3 +257,32 @@ def test_pending_operations_of_a_killed_run_are_listed_and_cleared(project: Make
     assert (pending.name, pending.kind, dict(pending.inputs)) == ("app", "creating", {"displayName": "Half made"})
     runner.clear_pending()
     assert runner.pending_operations() == ()
+
+
+def test_a_checkpoint_cut_off_by_a_kill_is_replaced_by_the_one_before_it(project: Make) -> None:
+    """Seen: SIGKILL in the middle of the engine's write leaves an empty file, and the state would be lost."""
+    tiny = project(PLAIN)
+    runner = tiny.runner()
+    runner.up()
+    checkpoint = next(Path(tiny.state.directory or "").glob(".pulumi/stacks/*/dev.json"))
+    for rest in ("", checkpoint.read_text()[:200]):
+        tiny.said.clear()
+        checkpoint.write_text(rest)
+        assert runner.up().outputs["plain"].value == "as set"
+        assert any("cut off" in line for line in tiny.said)
+    assert runner.outputs(show_secrets=True)["hidden"].value == "s3cr3t-value"
+
+
+def test_a_cut_off_checkpoint_is_left_alone_while_somebody_may_be_writing_it(project: Make) -> None:
+    tiny = project(PLAIN)
+    runner = tiny.runner()
+    runner.up()
+    state = Path(tiny.state.directory or "")
+    checkpoint = next(state.glob(".pulumi/stacks/*/dev.json"))
+    lock = state / ".pulumi/locks/organization" / checkpoint.parent.name / "dev" / "x.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("")
+    checkpoint.write_text("")
+    with pytest.raises(StateUnavailable):
+        runner.outputs()
+    assert checkpoint.read_text() == ""
