@@ -35,7 +35,7 @@ ERROR_FILE = "PROVISION_ERROR_FILE"
 _SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
 _STACK_TYPE = "pulumi:pulumi:Stack"
 _CHECKPOINT_VERSION = 3
-_CUT_OFF = re.compile(r"load checkpoint.*(?:EOF|unexpected end of JSON input)")
+_CUT_OFF = re.compile(r"\bEOF\b|unexpected end of JSON input")
 _Result = TypeVar("_Result")
 
 
@@ -402,11 +402,13 @@ class StackRunner:
         return refusal(stderr, diagnostics, stack=self._name, passphrase=self._state.passphrase_from)
 
     def _restored(self, failure: str) -> bool:
-        """Whether the failure was a checkpoint cut off by a kill, and the one before it is in its place again.
+        """Whether the failure was a file that a kill cut off, and the state can be read again.
 
-        The engine writes a checkpoint over the former one, of which it keeps a copy beside it (``.bak``), and writes
-        what it is about to do before it does it: so what the cut-off checkpoint said had not begun. Only in a
-        directory on this machine, and only when nobody who lives may be writing it.
+        The engine's file store writes a small sidecar (``.attrs``) before each file, in place: cut off, it makes the
+        file beside it unreadable ("EOF"), and without it the file is read as it is. A checkpoint that is itself cut off
+        is replaced by the copy of the one before (``.bak``): the engine writes what it is about to do before it does
+        it, so what the cut-off one said had not begun. Only in a directory on this machine, and only when nobody who
+        lives may be writing it.
         """
         directory = self._state.directory
         if directory is None or not _CUT_OFF.search(failure):
@@ -414,15 +416,22 @@ class StackRunner:
         project = self._project_name()
         if not all(lock.stale for lock in locks_under(directory, project, self._name)):
             return False
-        checkpoint = directory / ".pulumi" / "stacks" / project / f"{self._name}.json"
+        root = directory / ".pulumi"
+        checkpoint = root / "stacks" / project / f"{self._name}.json"
+        sidecars = [
+            *checkpoint.parent.glob(f"{self._name}.json*.attrs"),
+            *root.glob(f"*/**/{project}/{self._name}/*.attrs"),
+        ]
+        broken = [sidecar for sidecar in sidecars if not _is_json(sidecar)]
+        for sidecar in broken:
+            sidecar.unlink(missing_ok=True)
         former = checkpoint.with_name(f"{checkpoint.name}.bak")
-        try:
-            json.loads(former.read_text(encoding="utf-8"))
+        if checkpoint.exists() and not _is_json(checkpoint) and _is_json(former):
             former.replace(checkpoint)
-        except (OSError, ValueError):
-            return False
-        self._say("the state's last write was cut off by a kill; went back to the one before it")
-        return True
+            broken.append(checkpoint)
+        if broken:
+            self._say("the state's last write was cut off by a kill; went back to the one before it")
+        return bool(broken)
 
     def _unlocked(self, failure: str) -> bool:
         """Whether the failure was a lock, and every such lock was left by a killed run and is gone now.
@@ -457,6 +466,14 @@ class _ErrorFile(AbstractContextManager[Path]):
     def __exit__(self, *_: object) -> None:
         self._environment.pop(ERROR_FILE, None)
         self._folder.cleanup()
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _output(value: Any) -> Output:

@@ -273,6 +273,27 @@ def test_a_checkpoint_cut_off_by_a_kill_is_replaced_by_the_one_before_it(project
     assert runner.outputs(show_secrets=True)["hidden"].value == "s3cr3t-value"
 
 
+@pytest.mark.parametrize("folder", ["stacks", "history", "locks"])
+def test_a_sidecar_cut_off_by_a_kill_costs_nothing(project: Make, folder: str) -> None:
+    """Seen: the engine's file store leaves an empty ``.attrs``; the checkpoint beside it is whole and must stay."""
+    tiny = project(PLAIN)
+    runner = tiny.runner()
+    runner.up()
+    root = Path(tiny.state.directory or "") / ".pulumi"
+    checkpoint = next(root.glob("stacks/*/dev.json"))
+    whole = checkpoint.read_text()
+    places = {
+        "stacks": checkpoint.with_name("dev.json.attrs"),
+        "history": next(root.glob("history/*/dev/*.history.json")).with_suffix(".json.attrs"),
+        "locks": root / "locks" / "organization" / checkpoint.parent.name / "dev" / "gone.json.attrs",
+    }
+    places[folder].parent.mkdir(parents=True, exist_ok=True)
+    places[folder].write_text("")
+    assert runner.outputs()["plain"].value == "as set"
+    assert checkpoint.read_text() == whole
+    assert not runner.up().changed
+
+
 def test_a_cut_off_checkpoint_is_left_alone_while_somebody_may_be_writing_it(project: Make) -> None:
     tiny = project(PLAIN)
     runner = tiny.runner()
