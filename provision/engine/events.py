@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pulumi.automation import events as pulumi_events
 
-_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
-_STACK_TYPE = "pulumi:pulumi:Stack"
+SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
+STACK_TYPE = "pulumi:pulumi:Stack"
 _LAST_EVENTS_SECONDS = 5.0
 
 UNCHANGED = frozenset({"same", "read", "refresh", "discard", "remove-pending-replace"})
@@ -139,7 +139,7 @@ class Collector:
             return [self._kept(_step(event.res_op_failed_event.metadata, "failed"))]
         if event.res_outputs_event is not None:
             metadata = event.res_outputs_event.metadata
-            if metadata.type == _STACK_TYPE and metadata.new is not None:
+            if metadata.type == STACK_TYPE and metadata.new is not None:
                 self.outputs = {name: _output(value) for name, value in (metadata.new.outputs or {}).items()}
             return [self._kept(_step(metadata, "finished"))]
         return []
@@ -161,5 +161,5 @@ def _step(metadata: pulumi_events.StepEventMetadata, status: Literal["started", 
 
 
 def _output(value: Any) -> Output:
-    secret = isinstance(value, Mapping) and _SECRET_MARK in value
+    secret = isinstance(value, Mapping) and SECRET_MARK in value
     return Output(None if secret else value, secret)

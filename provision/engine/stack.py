@@ -22,7 +22,7 @@ from pulumi import automation
 from pulumi.automation._stack import ImportResource
 
 from provision.engine.command import EngineCommand, LeanStack
-from provision.engine.events import Collector, Diagnostic, Event, Output, RunResult
+from provision.engine.events import SECRET_MARK, STACK_TYPE, Collector, Diagnostic, Event, Output, RunResult
 from provision.engine.locks import locks_in, locks_under
 from provision.engine.refusals import error_left_by_program, locked, refusal
 from provision.engine.state import State
@@ -32,8 +32,6 @@ from provision.errors import InvalidInput, ProvisionError, StateUnavailable
 ERROR_FILE = "PROVISION_ERROR_FILE"
 """Names the file into which the program writes its own error before it gives up (``app.program`` does)."""
 
-_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the key by which Pulumi tags special values
-_STACK_TYPE = "pulumi:pulumi:Stack"
 _CHECKPOINT_VERSION = 3
 _CUT_OFF = re.compile(r"\bEOF\b|unexpected end of JSON input")
 _Result = TypeVar("_Result")
@@ -211,7 +209,7 @@ class StackRunner:
             StateUnavailable: no such stack, wrong passphrase.
         """
         for resource in self.export(show_secrets=show_secrets).get("resources", ()):
-            if resource["type"] == _STACK_TYPE:
+            if resource["type"] == STACK_TYPE:
                 return {name: _output(value) for name, value in resource.get("outputs", {}).items()}
         return {}
 
@@ -268,7 +266,7 @@ class StackRunner:
                 inputs={
                     name: value
                     for name, value in pending["resource"].get("inputs", {}).items()
-                    if not (isinstance(value, dict) and _SECRET_MARK in value)
+                    if not (isinstance(value, dict) and SECRET_MARK in value)
                 },
             )
             for pending in self.export().get("pending_operations") or ()
@@ -477,6 +475,6 @@ def _is_json(file: Path) -> bool:
 
 
 def _output(value: Any) -> Output:
-    if isinstance(value, dict) and _SECRET_MARK in value:
+    if isinstance(value, dict) and SECRET_MARK in value:
         return Output(json.loads(value["plaintext"]) if "plaintext" in value else None, secret=True)
     return Output(value)

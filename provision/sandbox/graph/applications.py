@@ -303,9 +303,7 @@ def list_owners(call: Call) -> Answer:
 
 
 def _objects(call: Call, rows: list[navigation.Row]) -> Answer:
-    return collection.many(
-        call, "directoryObject", [d for _, d in rows], context="directoryObjects", kinds=[k for k, _ in rows]
-    )
+    return collection.directory_objects(call, rows)
 
 
 def add_owner(call: Call) -> Answer:

@@ -106,6 +106,11 @@ def _selected(known: schema.GraphType, select: tuple[str, ...], shown: Document,
     return list(dict.fromkeys(result))
 
 
+def directory_objects(call: Call, rows: list[navigation.Row]) -> Answer:
+    """A page of directory objects of mixed types, each with its ``@odata.type`` (owners, members, appliesTo, …)."""
+    return many(call, "directoryObject", [d for _, d in rows], context="directoryObjects", kinds=[k for k, _ in rows])
+
+
 def many(
     call: Call,
     type_name: str,

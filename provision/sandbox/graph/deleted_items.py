@@ -127,9 +127,7 @@ def get_by_ids(call: Call) -> Answer:
         for row in navigation.objects(call, [identity.lower() for identity in identities])
         if "directoryobject" in wanted or row[0].lower() in wanted
     ]
-    return collection.many(
-        call, "directoryObject", [d for _, d in rows], context="directoryObjects", kinds=[k for k, _ in rows]
-    )
+    return collection.directory_objects(call, rows)
 
 
 def list_sign_ins(call: Call) -> Answer:

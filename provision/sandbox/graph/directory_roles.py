@@ -52,9 +52,7 @@ def activate_directory_role(call: Call) -> Answer:
 def list_members(call: Call) -> Answer:
     """GET /directoryRoles/{id}/members."""
     rows = navigation.follow(call, "directoryRole", "members", find(call))
-    return collection.many(
-        call, "directoryObject", [d for _, d in rows], context="directoryObjects", kinds=[k for k, _ in rows]
-    )
+    return collection.directory_objects(call, rows)
 
 
 def add_member(call: Call) -> Answer:

@@ -87,9 +87,7 @@ def list_owners(call: Call) -> Answer:
 
 def _objects(call: Call, name: str) -> Answer:
     rows = navigation.follow(call, _TYPE, name, find(call))
-    return collection.many(
-        call, "directoryObject", [d for _, d in rows], context="directoryObjects", kinds=[k for k, _ in rows]
-    )
+    return collection.directory_objects(call, rows)
 
 
 def add_member(call: Call) -> Answer:

@@ -145,9 +145,7 @@ def list_applies_to(call: Call) -> Answer:
     """GET /policies/appManagementPolicies/{id}/appliesTo."""
     policy = call.get("appManagementPolicy", call.keys["policy"])
     rows = navigation.objects(call, policy["_appliesTo"])
-    return collection.many(
-        call, "directoryObject", [d for _, d in rows], context="directoryObjects", kinds=[k for k, _ in rows]
-    )
+    return collection.directory_objects(call, rows)
 
 
 def list_application_policies(call: Call) -> Answer:
