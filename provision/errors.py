@@ -15,12 +15,19 @@ The tree::
     ├── WouldOverwrite            11   refusing to replace something that is already there
     └── Interrupted               12   stopped by a signal; running again continues
 
-Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret.
+Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret. An error
+that a Pulumi program raises inside the engine's run travels out of it whole, through the file that
+``PROVISION_ERROR_FILE`` names.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import ClassVar
+
+ERROR_FILE = "PROVISION_ERROR_FILE"
+"""Names the file into which a program writes its own error before it gives up (``ProvisionError.write``)."""
 
 
 class ProvisionError(Exception):
@@ -40,6 +47,32 @@ class ProvisionError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+    def write(self, file: Path) -> None:
+        """Leaves the error for the command that started the program: JSON with ``class``, ``message`` and ``remedy``.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        told = {"class": type(self).__name__, "message": self.message, "remedy": self.remedy}
+        file.write_text(json.dumps(told), encoding="utf-8")
+
+    @staticmethod
+    def read(file: Path) -> ProvisionError | None:
+        """The error that ``write`` left; None when there is none, or something else is in the file."""
+        try:
+            left = json.loads(file.read_text(encoding="utf-8"))
+            kind = _kinds(ProvisionError).get(str(left["class"]), ProvisionError)
+            return kind(str(left["message"]), remedy=str(left.get("remedy", "")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _kinds(base: type[ProvisionError]) -> dict[str, type[ProvisionError]]:
+    kinds = {base.__name__: base}
+    for kind in base.__subclasses__():
+        kinds |= _kinds(kind)
+    return kinds
 
 
 class Usage(ProvisionError):

@@ -1,13 +1,12 @@
 """What the Pulumi programs in ``stacks/`` share: their settings, the pre-flight, and failing in one sentence.
 
 The same program runs under plain ``pulumi up`` and under ``provision up``. The latter has done the pre-flight already
-and hands it on in ``PROVISION_PREFLIGHT`` (JSON, no secrets); a failure goes back through the file that
-``PROVISION_ERROR_FILE`` names, as ``{"class", "message", "remedy"}``, so that the exit code is the same either way.
+and hands it on in ``PROVISION_PREFLIGHT`` (JSON, no secrets); a failure goes back through a file
+(``errors.ERROR_FILE``), so that the exit code is the same either way.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -21,14 +20,13 @@ import pulumi_azuread as azuread
 from provision.app import ownership
 from provision.app.component import FederatedTrust, MailAppArgs, SecretElsewhere, SecretSlot
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
-from provision.errors import InvalidInput, ProvisionError, SignInFailed
+from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, SignInFailed
 from provision.settings import credential as credentials
 from provision.settings import endpoints as clouds
 from provision.settings.endpoints import Endpoints
 from provision.settings.stack import StackSettings
 
 PREFLIGHT_VARIABLE = "PROVISION_PREFLIGHT"
-ERROR_FILE_VARIABLE = "PROVISION_ERROR_FILE"
 _MESSAGE_SHOWN = 32
 """The exit code that tells Pulumi's Python host not to add a message of its own (``pulumi-language-python-exec``)."""
 
@@ -164,7 +162,7 @@ def guarded(program: Callable[[], Any], environ: Mapping[str, str] = os.environ)
 
     Args:
         program: declares the resources and outputs.
-        environ: the process's environment; ``PROVISION_ERROR_FILE`` may name a file for the failure.
+        environ: the process's environment; ``errors.ERROR_FILE`` in it may name a file for the failure.
 
     Raises:
         SystemExit: the program failed in a foreseen way, and Pulumi has shown why.
@@ -172,8 +170,7 @@ def guarded(program: Callable[[], Any], environ: Mapping[str, str] = os.environ)
     try:
         program()
     except ProvisionError as error:
-        if file := environ.get(ERROR_FILE_VARIABLE):
-            told = {"class": type(error).__name__, "message": error.message, "remedy": error.remedy}
-            Path(file).write_text(json.dumps(told), encoding="utf-8")
+        if file := environ.get(ERROR_FILE):
+            error.write(Path(file))
         pulumi.log.error(str(error))
         sys.exit(_MESSAGE_SHOWN)

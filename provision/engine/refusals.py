@@ -1,18 +1,15 @@
 """What a failed run means: the engine's many words, mapped to one sentence of ``provision.errors``.
 
-Owns: the table of the engine's, the plugin's and Microsoft's sentences, and the file through which the program inside a
-run hands out an error of its own (``PROVISION_ERROR_FILE``). Does not own: what to do about a lock (``locks``,
-``stack``). The first rule that fits counts; Microsoft's codes come before the transport's words, because a sentence may
-have both.
+Owns: the table of the engine's, the plugin's and Microsoft's sentences. Does not own: what to do about a lock
+(``locks``, ``stack``), and an error that the program itself hands out (``errors``). The first rule that fits counts;
+Microsoft's codes come before the transport's words, because a sentence may have both.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from provision.engine.events import Diagnostic
 from provision.engine.locks import locks_in
@@ -162,27 +159,6 @@ def locked(text: str, *, stack: str) -> StateUnavailable:
         remedy="Wait for that run to end. If it is dead (killed on another machine), unlock with "
         f"`pulumi cancel --stack {stack}`.",
     )
-
-
-def error_left_by_program(file: Path) -> ProvisionError | None:
-    """The ``ProvisionError`` that the program raised inside the run, with its own sentence and exit code.
-
-    Args:
-        file: what ``PROVISION_ERROR_FILE`` named: JSON with ``class``, ``message`` and ``remedy``.
-    """
-    try:
-        left = json.loads(file.read_text(encoding="utf-8"))
-        kind = _kinds().get(str(left["class"]), ProvisionError)
-        return kind(str(left["message"]), remedy=str(left.get("remedy", "")))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _kinds(base: type[ProvisionError] = ProvisionError) -> dict[str, type[ProvisionError]]:
-    kinds = {base.__name__: base}
-    for kind in base.__subclasses__():
-        kinds |= _kinds(kind)
-    return kinds
 
 
 def _error_lines(stderr: str) -> list[str]:

@@ -24,13 +24,10 @@ from pulumi.automation._stack import ImportResource
 from provision.engine.command import EngineCommand, LeanStack
 from provision.engine.events import SECRET_MARK, STACK_TYPE, Collector, Diagnostic, Event, Output, RunResult
 from provision.engine.locks import locks_in, locks_under
-from provision.engine.refusals import error_left_by_program, locked, refusal
+from provision.engine.refusals import locked, refusal
 from provision.engine.state import State
 from provision.engine.toolchain import Toolchain
-from provision.errors import InvalidInput, ProvisionError, StateUnavailable
-
-ERROR_FILE = "PROVISION_ERROR_FILE"
-"""Names the file into which the program writes its own error before it gives up (``app.program`` does)."""
+from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, StateUnavailable
 
 _CHECKPOINT_VERSION = 3
 _CUT_OFF = re.compile(r"\bEOF\b|unexpected end of JSON input")
@@ -393,7 +390,7 @@ class StackRunner:
     def _meaning(
         self, failure: automation.CommandError, diagnostics: Sequence[Diagnostic], error_file: Path
     ) -> ProvisionError:
-        own = error_left_by_program(error_file)
+        own = ProvisionError.read(error_file)
         if own is not None:
             return own
         _, _, stderr = str(failure).partition("\n stderr: ")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from provision.engine.events import Diagnostic
-from provision.engine.refusals import error_left_by_program, refusal
+from provision.engine.refusals import refusal
 from provision.errors import (
-    ConsentPending,
     EngineUnavailable,
     NotPermitted,
     PolicyRefuses,
@@ -99,27 +95,3 @@ def test_each_failure_has_its_kind(said: str, kind: type[ProvisionError], senten
     assert re.search(sentence, error.message)
     assert "\n" not in str(error)
     assert error.remedy or kind is ProvisionError
-
-
-def test_an_error_of_the_program_travels_whole(tmp_path: Path) -> None:
-    file = tmp_path / "error.json"
-    file.write_text(
-        json.dumps({"class": "ConsentPending", "message": "Consent is missing.", "remedy": "Open the page."})
-    )
-    error = error_left_by_program(file)
-    assert type(error) is ConsentPending
-    assert (error.message, error.remedy) == ("Consent is missing.", "Open the page.")
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"class": "ConsentPending"})])
-def test_a_file_that_is_no_record_is_no_error(tmp_path: Path, content: str) -> None:
-    (tmp_path / "error.json").write_text(content)
-    assert error_left_by_program(tmp_path / "error.json") is None
-
-
-def test_an_unknown_kind_of_error_keeps_its_sentence(tmp_path: Path) -> None:
-    """A newer program under an older command."""
-    (tmp_path / "error.json").write_text(json.dumps({"class": "Newer", "message": "New words."}))
-    error = error_left_by_program(tmp_path / "error.json")
-    assert type(error) is ProvisionError
-    assert error.message == "New words."
