@@ -40,6 +40,8 @@ class Existing:
 class Preflight:
     """What was found; no secrets in it, so that it may travel from ``provision up`` to the program as JSON."""
 
+    endpoints: Endpoints
+    """The cloud that was looked at; a metadata host is asked once for each run."""
     tenant_id: str
     caller: str
     """Who is signed in, for messages."""
@@ -85,6 +87,7 @@ class Preflight:
         """
         try:
             values: dict[str, Any] = json.loads(text)
+            values["endpoints"] = Endpoints(**values["endpoints"])
             values["existing"] = [Existing(**app) for app in values["existing"]]
             values["secret_end"] = datetime.fromisoformat(values["secret_end"])
             plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
@@ -135,6 +138,7 @@ def preflight(
     now = now or datetime.now(UTC)
     rules, reckoned = _secret(settings, graph, existing, now)
     return Preflight(
+        endpoints=endpoints,
         tenant_id=caller.tenant_id,
         caller=caller.name,
         caller_object_id=caller.object_id,

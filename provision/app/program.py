@@ -36,7 +36,6 @@ class Checked:
     """One stack's settings and what the pre-flight found."""
 
     settings: StackSettings
-    endpoints: Endpoints
     found: Preflight
 
     def mail_app_args(self) -> MailAppArgs:
@@ -50,7 +49,7 @@ class Checked:
                 settings.federated_name,
                 settings.federated_issuer,
                 settings.federated_subject,
-                self.endpoints.token_exchange_audience,
+                self.found.endpoints.token_exchange_audience,
             )
         return MailAppArgs(
             display_name=settings.display_name,
@@ -58,7 +57,7 @@ class Checked:
             scopes=settings.scopes,
             secret_name=product.secret_name,
             tenant_id=self.found.tenant_id,
-            endpoints=self.endpoints,
+            endpoints=self.found.endpoints,
             slots={slot: SecretSlot(end) for slot in settings.secret_slots} if in_state else {},
             active_slot=settings.secret_slot,
             secret_elsewhere=None if in_state else SecretElsewhere(settings.secret_key_id, settings.secret_expires),
@@ -87,16 +86,15 @@ def checked_stack(environ: Mapping[str, str] = os.environ) -> Checked:
     settings = StackSettings.from_config(
         configuration(), beside=project_folder(), source=f"Pulumi.{pulumi.get_stack()}.yaml"
     )
-    endpoints = clouds.resolve(metadata_host=settings.metadata_host, environment=settings.environment, environ=environ)
     handed_on = environ.get(PREFLIGHT_VARIABLE)
     if handed_on:
         found = Preflight.from_json(handed_on)
     else:
-        found = _look(settings, endpoints, environ)
+        found = _look(settings, environ)
         for note in found.notes:
             pulumi.log.info(note)
     _require_same_tenant(found)
-    return Checked(settings, endpoints, found)
+    return Checked(settings, found)
 
 
 def _require_same_tenant(found: Preflight) -> None:
@@ -109,10 +107,11 @@ def _require_same_tenant(found: Preflight) -> None:
         )
 
 
-def _look(settings: StackSettings, endpoints: Endpoints, environ: Mapping[str, str]) -> Preflight:
+def _look(settings: StackSettings, environ: Mapping[str, str]) -> Preflight:
     from provision.microsoft.credentials import sign_in
     from provision.microsoft.graph import Graph
 
+    endpoints = clouds.resolve(metadata_host=settings.metadata_host, environment=settings.environment, environ=environ)
     setting = credentials.read(
         settings.credential,
         tenant_id=settings.tenant_id,

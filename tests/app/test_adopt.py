@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from provision.app.adopt import ImportPlan, drift
 from provision.app.preflight import Preflight
 from provision.microsoft.objects import GRAPH_APP_ID, Application, Grant, RequiredAccess
+from provision.settings.endpoints import of_cloud
 from provision.settings.stack import StackSettings
 
 SETTINGS = StackSettings.from_config({"office365-mail:companyCode": "Acme"})
 URI = "https://my.cloudex.app/Acme/Services/Office365Callback.aspx"
 IDS = {"Mail.Send": "1", "User.Read": "2", "offline_access": "3"}
-FOUND = Preflight("t", "ada", "o", URI, IDS, datetime(2028, 11, 23, tzinfo=UTC), can_consent=True, must_own=False)
+END = datetime(2028, 11, 23, tzinfo=UTC)
+FOUND = Preflight(of_cloud("public"), "t", "ada", "o", URI, IDS, END, can_consent=True, must_own=False)
 GRANT = Grant("g", "client", "graph", "AllPrincipals", ("Mail.Send", "User.Read", "offline_access"))
 RIGHT = Application(
     object_id="o",

@@ -71,6 +71,19 @@ def test_a_fresh_tenant(run: Any, caller: Caller) -> None:
     assert (got.tenant_id, got.caller) == (caller.tenant_id, "CI")
 
 
+def test_what_was_found_travels_to_the_program_whole(run: Any, api: httpx.Client) -> None:
+    make(api)
+    got = run()
+    assert got.existing
+    assert Preflight.from_json(got.to_json()) == got
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"endpoints": {"login": "https://x"}}'])
+def test_a_foreign_variable_is_no_preflight(text: str) -> None:
+    with pytest.raises(InvalidInput, match="PROVISION_PREFLIGHT"):
+        Preflight.from_json(text)
+
+
 def test_nothing_is_changed_by_looking(run: Any, sandbox: Sandbox) -> None:
     before = len(sandbox.log())
     run()

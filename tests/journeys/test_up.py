@@ -58,6 +58,20 @@ def test_plain_pulumi_and_provision_share_program_and_state(trial: Trial) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_cloud_is_looked_up_once_for_the_command_and_the_program(trial: Trial) -> None:
+    """Plain Pulumi's program and plugin ask the metadata host; the command hands its answer to the same program."""
+    assert trial.up().returncode == 0
+
+    def asked(command: list[str], environment: dict[str, str]) -> int:
+        before = len(trial.sandbox.log())
+        done = trial.run(command, environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return len([r for r in trial.sandbox.log()[before:] if r["path"].startswith("/metadata/endpoints")])
+
+    plain = asked(*trial.pulumi("preview", "--stack", "sweep", "--non-interactive"))
+    assert asked([str(PROVISION), "preview", "--stack", "sweep"], trial.environment) == plain
+
+
 def test_a_changed_company_code_is_an_update_in_place(trial: Trial) -> None:
     trial.up()
     before = trial.outputs()
