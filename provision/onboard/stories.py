@@ -201,6 +201,14 @@ class Onboarding:
             run.runner.set_config(dict.fromkeys(_OF_ONE_REGISTRATION))
             run.runner.remove()
 
+    def require_stack(self) -> None:
+        """Refuses when there is no such stack, before a person is asked anything about it.
+
+        Raises:
+            StateUnavailable: there is none, or the state cannot be read.
+        """
+        self._runner({}).export()
+
     def outputs(self, *, show_secrets: bool = True) -> Outcome:
         """The stack's outputs, from the state alone.
 
@@ -303,7 +311,7 @@ class Onboarding:
         if write and f"{NAMESPACE}:instanceId" not in config and _is_new(plain.export_if_made()):
             config[f"{NAMESPACE}:instanceId"] = str(uuid.uuid4())
         elif not write and not any(key.startswith(f"{NAMESPACE}:") for key in config):
-            plain.export()  # refuses when there is no such stack, which no settings could mend
+            self.require_stack()  # a typing mistake; no settings could mend it
         settings = StackSettings.from_config(config, beside=self.project, source=plain.config_file.name)
         endpoints = addresses.resolve(metadata_host=settings.metadata_host, environment=settings.environment)
         how = credentials.read(
