@@ -20,12 +20,17 @@ Subparsers = Any  # argparse does not name the type of add_subparsers()
 
 def add_commands(subparsers: Subparsers) -> None:
     """Adds the commands of this module."""
-    _command(subparsers, "up", _up, "create or update the app registration, grant consent, emit the three values", True)
-    preview = _command(subparsers, "preview", _preview, "show what `up` would change", True)
+    up = _command(subparsers, "up", _up, "create or update the app registration, grant consent, emit the three values")
+    _where(up, kept=True)
+    _what(up, kept=True)
+    preview = _command(subparsers, "preview", _preview, "show what `up` would change")
     preview.add_argument("--expect-no-changes", action="store_true", help="exit 1 when anything would change")
-    _command(subparsers, "refresh", _refresh, "read the tenant anew into the state")
+    _where(preview, kept=False)
+    _what(preview, kept=False)
+    _where(_command(subparsers, "refresh", _refresh, "read the tenant anew into the state"), kept=False)
     destroy = _command(subparsers, "destroy", _destroy, "remove the app registration and everything under it")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
+    _where(destroy, kept=False)
     outputs = _command(subparsers, "outputs", _outputs, "show TenantId, ClientId and the secret's expiry")
     form = outputs.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as one JSON object")
@@ -33,18 +38,16 @@ def add_commands(subparsers: Subparsers) -> None:
     outputs.add_argument("--show-secrets", action="store_true", help="show the client secret's value")
     handoff = _command(subparsers, "handoff", _handoff, "write the values to a file for the person who types them in")
     handoff.add_argument("file", type=Path, help="a new file; readable by you alone (0600), never overwritten")
-    adopt = _command(subparsers, "adopt", _adopt, "take over an app registration that was made in the portal", True)
+    adopt = _command(subparsers, "adopt", _adopt, "take over an app registration that was made in the portal")
     adopt.add_argument("--client-id", required=True, help="the registration's Application (client) ID")
+    _where(adopt, kept=True)
+    _what(adopt, kept=True)
     profiles = subparsers.add_parser("profiles", help="list the product profiles")
     profiles.set_defaults(handler=_profiles)
 
 
 def _command(
-    subparsers: Subparsers,
-    name: str,
-    handler: Callable[[argparse.Namespace], int],
-    text: str,
-    settings: bool = False,
+    subparsers: Subparsers, name: str, handler: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:])
     parser.set_defaults(handler=handler)
@@ -55,30 +58,39 @@ def _command(
     parser.add_argument(
         "--backend", help="where Pulumi keeps its state (default: PULUMI_BACKEND_URL, else a local folder)"
     )
-    where = parser.add_argument_group("where and as whom")
-    where.add_argument("--tenant", help="the Microsoft 365 tenant's id or domain; kept in the stack's settings")
-    where.add_argument("--metadata-host", help="host:port of another cloud or of the local tenant; kept likewise")
-    where.add_argument("--credential", help="how to sign in (docs/credentials.md); default: the first that is there")
-    if settings:
-        what = parser.add_argument_group(
-            "what (up and adopt keep it in Pulumi.<stack>.yaml, so that a plain `pulumi up` does the same)"
-        )
-        what.add_argument("--profile", help="product profile: cloudex, ozols, generic, or a TOML file of your own")
-        what.add_argument("--company-code", help="the company code in the product's address, letter case kept")
-        what.add_argument("--display-name", help="name of the app registration")
-        what.add_argument("--redirect-uri", help="the whole redirect URI, where the profile's pattern does not fit")
-        what.add_argument("--audience", choices=("single-tenant", "multitenant"), help="supported account types")
-        what.add_argument(
-            "--secret-months", type=int, help="lifetime of the client secret: 6, 12, 24 or any number of months"
-        )
-        what.add_argument(
-            "--secret-in-state",
-            choices=("true", "false"),
-            help="false: Pulumi's state holds the secret's key id and expiry, never its value",
-        )
-        what.add_argument("--secret-file", help="with --secret-in-state false: a new 0600 file that receives the value")
-        what.add_argument("--mpn-id", help="Partner One ID to set as verified publisher (docs/verified-publisher.md)")
     return parser
+
+
+def _where(parser: argparse.ArgumentParser, *, kept: bool) -> None:
+    """Flags of a command that signs in; the ones that only read the state have none."""
+    how_long = (
+        "kept in Pulumi.<stack>.yaml" if kept else "for this run; without them what is kept in Pulumi.<stack>.yaml"
+    )
+    where = parser.add_argument_group(f"where and as whom ({how_long})")
+    where.add_argument("--tenant", help="the Microsoft 365 tenant's id or domain")
+    where.add_argument("--metadata-host", help="host:port of another cloud or of the local tenant")
+    where.add_argument("--credential", help="how to sign in (docs/credentials.md); default: the first that is there")
+
+
+def _what(parser: argparse.ArgumentParser, *, kept: bool) -> None:
+    """Flags of a command that checks or makes the registration."""
+    how_long = "kept in Pulumi.<stack>.yaml, so that a plain `pulumi up` does the same" if kept else "for this run"
+    what = parser.add_argument_group(f"what ({how_long})")
+    what.add_argument("--profile", help="product profile: cloudex, ozols, generic, or a TOML file of your own")
+    what.add_argument("--company-code", help="the company code in the product's address, letter case kept")
+    what.add_argument("--display-name", help="name of the app registration")
+    what.add_argument("--redirect-uri", help="the whole redirect URI, where the profile's pattern does not fit")
+    what.add_argument("--audience", choices=("single-tenant", "multitenant"), help="supported account types")
+    what.add_argument(
+        "--secret-months", type=int, help="lifetime of the client secret: 6, 12, 24 or any number of months"
+    )
+    what.add_argument(
+        "--secret-in-state",
+        choices=("true", "false"),
+        help="false: Pulumi's state holds the secret's key id and expiry, never its value",
+    )
+    what.add_argument("--secret-file", help="with --secret-in-state false: a new 0600 file that receives the value")
+    what.add_argument("--mpn-id", help="Partner One ID to set as verified publisher (docs/verified-publisher.md)")
 
 
 def _open(arguments: argparse.Namespace) -> Onboarding:
@@ -125,6 +137,7 @@ def _refresh(arguments: argparse.Namespace) -> int:
 def _destroy(arguments: argparse.Namespace) -> int:
     onboarding = _open(arguments)
     if not arguments.yes:
+        onboarding.require_stack()
         _say(f"Remove the app registration of stack {onboarding.stack}? Mail stops at once. Type the stack's name:")
         if sys.stdin is None or sys.stdin.readline().rstrip("\r\n") != onboarding.stack:
             raise Usage("Nothing was removed: the stack's name was not typed.", remedy="Without a terminal, add --yes.")

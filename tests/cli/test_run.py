@@ -29,9 +29,35 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(
 def test_destroy_without_the_stacks_name_removes_nothing(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     """Also with standard input closed, as in a pipeline."""
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    monkeypatch.setattr(registration, "_open", lambda _: SimpleNamespace(stack="contoso", destroy=pytest.fail))
+    there = SimpleNamespace(stack="contoso", require_stack=lambda: None, destroy=pytest.fail)
+    monkeypatch.setattr(registration, "_open", lambda _: there)
     with pytest.raises(Usage, match="Nothing was removed"):
         registration._destroy(argparse.Namespace(yes=False))
+
+
+KEEPING = {"up", "adopt"}
+FOR_ONE_RUN = {"preview", "refresh", "destroy"}
+FROM_THE_STATE_ALONE = {"outputs", "handoff"}
+
+
+@pytest.mark.parametrize("command", sorted(KEEPING | FOR_ONE_RUN))
+def test_help_says_which_flags_are_kept(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit):
+        run([command, "--help"])
+    title = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("where and as whom"))
+    assert ("for this run" in title) == (command in FOR_ONE_RUN)
+
+
+@pytest.mark.parametrize("command", sorted(FROM_THE_STATE_ALONE))
+@pytest.mark.parametrize("flag", ["--tenant", "--metadata-host", "--credential"])
+def test_a_command_that_signs_in_nowhere_takes_no_sign_in(
+    capsys: pytest.CaptureFixture[str], command: str, flag: str
+) -> None:
+    """It would be passed over, and its user would believe that another tenant had been asked."""
+    with pytest.raises(SystemExit) as ended:
+        run([command, *(["values.txt"] if command == "handoff" else []), flag, "x"])
+    assert ended.value.code == Usage.exit_code
+    assert flag in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"config: [", b"- a list", b"config: text", b"\xff\xfe\x00"])

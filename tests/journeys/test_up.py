@@ -193,9 +193,30 @@ def test_preview_keeps_nothing_of_what_it_was_asked(trial: Trial) -> None:
     assert provision(trial, "preview", "--expect-no-changes").returncode == 0
 
 
-def test_destroying_a_stack_that_is_not_there_says_so(trial: Trial) -> None:
-    done = trial.run([str(PROVISION), "destroy", "--stack", "typo", "--yes"])
+@pytest.mark.parametrize("settings", [True, False])
+@pytest.mark.parametrize("flags", [(), ("--yes",)])
+def test_destroying_a_stack_that_is_not_there_says_so_and_asks_nothing(
+    trial: Trial, flags: tuple[str, ...], settings: bool
+) -> None:
+    """Nobody types the name of a stack to be told afterwards that there is none; settings left behind are no stack."""
+    if settings:
+        (trial.project / "Pulumi.typo.yaml").write_text("config:\n  office365-mail:companyCode: ACME\n")
+    done = trial.run([str(PROVISION), "destroy", "--stack", "typo", *flags])
     assert "no stack typo" in one_sentence(done, errors.StateUnavailable.exit_code)
+    assert "Type the stack's name" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["refresh", "preview", "destroy"])
+def test_a_tenant_named_for_one_run_is_not_kept(trial: Trial, command: str) -> None:
+    """``up`` and ``adopt`` keep what they are told; the help says of the others that it counts for the run."""
+    assert trial.up().returncode == 0
+    settings = (trial.project / "Pulumi.sweep.yaml").read_text()
+    done = provision(trial, command, *(["--yes"] if command == "destroy" else []), "--tenant", trial.tenant.domain)
+    assert done.returncode == 0, done.stderr
+    kept = (trial.project / "Pulumi.sweep.yaml").read_text()
+    assert trial.tenant.domain not in kept
+    assert f"azuread:tenantId: {trial.tenant.tenant_id}" in kept
+    assert command == "destroy" or kept == settings
 
 
 @pytest.mark.parametrize(
