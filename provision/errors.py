@@ -76,7 +76,7 @@ def _kinds(base: type[ProvisionError]) -> dict[str, type[ProvisionError]]:
 
 
 class Usage(ProvisionError):
-    """The command line cannot be understood."""
+    """The command line cannot be understood, or what it asks for was not confirmed."""
 
     exit_code = 2
 
