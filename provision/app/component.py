@@ -10,6 +10,8 @@ Stability, so that a second ``up`` changes nothing and no ``up`` ever breaks a w
   live secret. A changed lifetime counts for the next secret (the other slot's).
 - Owners are set once, unless configured: whoever clicked the registration in the portal, and the CI's identity
   (``CiIdentity``), stay owners.
+- Consent is given and widened, never taken away: that is for a person, in the portal. Entra drops it with the service
+  principal, so nothing of it outlives ``destroy``.
 - What Entra has already and the state has not (a run was killed in between; an administrator consented on the consent
   page) is taken over instead of made twice: application and grant by import, the service principal by ``use_existing``.
   An import of what the state holds already is nothing to the engine (it compares the ids).
@@ -129,6 +131,7 @@ class MailApp(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     import_=f"/oauth2PermissionGrants/{args.existing_grant}" if args.existing_grant else None,
+                    retain_on_delete=True,
                 ),
             )
         if args.federated is not None:

@@ -63,11 +63,10 @@ class Preflight:
     def granted_scopes(self, settings: StackSettings) -> tuple[str, ...]:
         """What the grant is to hold: what it holds and what is wanted; empty for no grant.
 
-        A caller who may not consent leaves a grant as it is: dropping it would stop the product's mail.
+        A caller who may not consent, or was told not to (``grantConsent``), leaves a grant as it is, whoever gave it:
+        dropping it would stop the product's mail.
         """
-        if not settings.grant_consent:
-            return ()
-        wanted = settings.scopes if self.can_consent else ()
+        wanted = settings.scopes if settings.grant_consent and self.can_consent else ()
         return tuple(dict.fromkeys([*self.grant_scopes, *wanted]))
 
     def consent_pending(self, settings: StackSettings) -> tuple[str, ...]:
@@ -245,6 +244,11 @@ def _notes(
     extra = [scope for scope in grant.scopes if scope not in settings.scopes] if grant else []
     if extra:
         notes.append(f"The tenant's consent also covers {', '.join(extra)}, which is kept; nothing here asks for it.")
+    if grant and not settings.grant_consent:
+        notes.append(
+            f"grantConsent is false: the tenant's consent for {', '.join(grant.scopes)} stays as it is. Revoke it in "
+            f"the Entra admin center: Enterprise applications, {settings.display_name}, Permissions, Admin consent."
+        )
     if settings.secret_in_state and reckoned.note:
         notes.append(reckoned.note)
     if not rules.known:

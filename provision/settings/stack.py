@@ -60,7 +60,7 @@ class StackSettings:
     extra_scopes: tuple[str, ...] = ()
     """Delegated permissions beyond the profile's, for example those that an adopted grant already had."""
     grant_consent: bool = True
-    """Whether to consent for the whole tenant; false leaves it to the admin-consent page."""
+    """Whether to consent for the whole tenant; false leaves it to the admin-consent page, and a consent as it is."""
     mpn_id: str | None = None
     owners: tuple[str, ...] = ()
     """Object ids of further owners of the registration."""

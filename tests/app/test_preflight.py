@@ -175,6 +175,21 @@ def test_a_consent_given_on_the_consent_page_is_taken_over(run: Any, api: httpx.
     ]
 
 
+def test_told_not_to_consent_a_consent_is_left_as_it_is(run: Any, api: httpx.Client, graph: Graph) -> None:
+    """Another administrator's consent taken away would stop the product's mail at once."""
+    silent = settings(grantConsent="false")
+    assert run(silent).granted_scopes(silent) == ()
+    made = make(api)
+    client, resource = graph.create_service_principal(made["appId"]), graph.service_principal(GRAPH_APP_ID)
+    assert resource is not None
+    body = {"clientId": client.object_id, "resourceId": resource.object_id, "consentType": "AllPrincipals"}
+    api.post("/v1.0/oauth2PermissionGrants", json={**body, "scope": "Mail.Send"}).raise_for_status()
+    got = run(silent)
+    assert got.granted_scopes(silent) == ("Mail.Send",)
+    assert got.consent_pending(silent) == ("User.Read", "offline_access")
+    assert any("grantConsent is false" in note and "Revoke it" in note for note in got.notes)
+
+
 def test_two_registrations_of_one_stack_stop_the_run(run: Any, api: httpx.Client) -> None:
     first, second = make(api), make(api)
     with pytest.raises(StateUnavailable) as refused:

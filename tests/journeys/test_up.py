@@ -283,6 +283,43 @@ def test_without_the_right_to_consent_everything_else_is_done(trial: Trial) -> N
     assert trial.up().returncode == errors.ConsentPending.exit_code
 
 
+def test_consent_is_given_and_never_taken_away(trial: Trial) -> None:
+    """Turned off after the fact, the option leaves the tenant's consent alone and says who can revoke it and where."""
+    assert trial.up().returncode == 0
+    trial.run(*trial.pulumi("config", "set", "grantConsent", "false", "--stack", "sweep")).check_returncode()
+    unchanged = provision(trial, "preview", "--expect-no-changes")
+    assert unchanged.returncode == 0, unchanged.stdout
+    kept = trial.up()
+    assert kept.returncode == 0, kept.stderr
+    assert "Revoke it in the Entra admin center: Enterprise applications" in kept.stderr
+    assert trial.found() == ONE
+
+
+def test_consent_that_somebody_revoked_is_asked_for_and_never_in_the_way(trial: Trial) -> None:
+    """Microsoft answers 404 to the removal of what is gone: neither ``up`` nor ``destroy`` may try."""
+    assert trial.up().returncode == 0
+    trial.run(*trial.pulumi("config", "set", "grantConsent", "false", "--stack", "sweep")).check_returncode()
+    client = trial.outputs()["clientId"]
+    principal = trial.get(f"/servicePrincipals?$filter=appId eq '{client}'")[0]
+    grants = f"/oauth2PermissionGrants?$filter=clientId eq '{principal['id']}'"
+    (grant,) = trial.get(grants)
+    trial.request("DELETE", f"/oauth2PermissionGrants/{grant['id']}").raise_for_status()
+    revoked = trial.up()
+    assert revoked.returncode == errors.ConsentPending.exit_code, revoked.stderr
+    assert "/adminconsent?client_id=" in revoked.stdout
+    assert trial.get(grants) == []
+
+    given = {name: grant[name] for name in ("clientId", "resourceId", "consentType", "scope")}
+    again = trial.request("POST", "/oauth2PermissionGrants", given).raise_for_status().json()
+    taken_over = trial.up()
+    assert taken_over.returncode == 0, taken_over.stderr
+    trial.request("DELETE", f"/oauth2PermissionGrants/{again['id']}").raise_for_status()
+    gone = provision(trial, "destroy", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert [a for a in trial.get("/applications") if a["displayName"] == NAME] == []
+    assert [g for g in trial.get("/oauth2PermissionGrants") if g["clientId"] == principal["id"]] == []
+
+
 def test_a_policy_that_caps_the_lifetime_is_obeyed_and_said(trial: Trial) -> None:
     trial.set_password_policy([{"restrictionType": "passwordLifetime", "maxLifetime": "P90D", "state": "enabled"}])
     done = trial.up()
