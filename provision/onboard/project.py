@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from provision.errors import InvalidInput
 from provision.settings.stack import NAMESPACE
@@ -54,7 +55,7 @@ class Request:
             f"{NAMESPACE}:secretInState": self.secret_in_state,
             f"{NAMESPACE}:secretSink": None
             if self.secret_file is None
-            else f"file:{Path(self.secret_file).absolute()}",
+            else f"file:{quote(str(Path(self.secret_file).absolute()))}",
             f"{NAMESPACE}:mpnId": self.mpn_id,
         }
         return {key: value for key, value in values.items() if value is not None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from provision.errors import InvalidInput, WouldOverwrite
@@ -60,3 +62,89 @@ def ensure_writable(path: Path) -> None:
             f"{path} cannot be written: {path.parent} is not a folder that you may write to.",
             remedy="Name a file in a folder that exists and is yours.",
         )
+
+
+def read_private_file(path: Path) -> str | None:
+    """The text of a file that holds a secret; None when it is not there.
+
+    Raises:
+        InvalidInput: it cannot be read, or is not UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", remedy="Correct its permissions.") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is not UTF-8 text.", remedy="Name another file.") from None
+
+
+def replace_private_file(path: Path, text: str) -> None:
+    """Writes a file with mode 0600 in place of the one before: a reader sees the old text or the new, never a part.
+
+    Owner and group of the file before are kept where the caller may set them; its mode is not: it becomes 0600.
+
+    Args:
+        path: the file; a link is followed, so that the file it names is replaced and not the link.
+        text: what to write, UTF-8.
+
+    Raises:
+        InvalidInput: the folder is missing or not writable, or the disk is full; the file before is as it was.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                with contextlib.suppress(FileNotFoundError, PermissionError):
+                    before = target.stat()
+                    os.fchown(stream.fileno(), before.st_uid, before.st_gid)
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+            _sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be written: {error.strerror}; what was in it before is still there.",
+            remedy="Free space on the disk, or correct the folder's permissions, then run again.",
+        ) from None
+
+
+def ensure_replaceable(path: Path) -> None:
+    """Checks, before a secret is made, that ``replace_private_file`` will be able to store it.
+
+    Raises:
+        InvalidInput: the folder is missing or not writable, or the file can be read by others.
+    """
+    target = path.resolve()
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InvalidInput(
+            f"{path} cannot be written: {target.parent} is not a folder that you may write to.",
+            remedy="Name a file in a folder that exists and is yours.",
+        )
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise InvalidInput(f"{path} is not a file.", remedy="Name a file.")
+    if mode & 0o077:
+        raise InvalidInput(
+            f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o}).",
+            remedy=f"chmod 600 {path}, and run the product as the file's owner.",
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename outlive a power cut; file systems that cannot (some network ones) are left as they are."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from provision.errors import InvalidInput
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import Application, Password
-from provision.secrets.sinks import Sink, sink_named
+from provision.secrets.sinks import Delivery, Sink, open_sink
 from provision.settings.stack import NAMESPACE, StackSettings
 
 
@@ -77,14 +77,14 @@ def ensure_secret(
         if password.display_name == name and password not in (stored, _remembered(application, settings)):
             graph.remove_password(application.object_id, password.key_id)
     if stored is not None:
-        kept = Minted(stored.key_id, stored.end or end, str(sink))
+        kept = Minted(stored.key_id, stored.end or end, sink.address)
         remember(kept)
         return kept
     made = graph.add_password(application.object_id, name, end)
-    minted = Minted(made.key_id, made.end, str(sink))
+    minted = Minted(made.key_id, made.end, sink.address)
     written = False
     try:
-        sink.write(made.value)
+        sink.write(Delivery(settings.tenant_id or "", client_id, made.key_id, made.end, made.value))
         written = True
         remember(minted)
     except BaseException:  # an interruption too: what is not remembered must not stay
@@ -120,6 +120,7 @@ def _stored(application: Application, settings: StackSettings, name: str, sink: 
     Graph shows a secret's first three characters (``hint``); with our name on it, and not being the remembered one,
     that is enough to know it from another file's text.
     """
+    held = sink.stored()
     return next(
         (
             password
@@ -127,7 +128,8 @@ def _stored(application: Application, settings: StackSettings, name: str, sink: 
             if password.display_name == name
             and password.key_id != settings.secret_key_id
             and password.hint
-            and sink.holds(password.hint)
+            and held is not None
+            and (held.value or "").startswith(password.hint)
         ),
         None,
     )
@@ -149,4 +151,4 @@ def _place(settings: StackSettings) -> Sink:
             "With secretInState: false the secret's value needs a place, and none is configured.",
             remedy="Name a new file: provision up --secret-in-state false --secret-file FILE",
         )
-    return sink_named(settings.secret_sink)
+    return open_sink(settings.secret_sink)
