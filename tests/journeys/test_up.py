@@ -320,6 +320,16 @@ def test_consent_that_somebody_revoked_is_asked_for_and_never_in_the_way(trial: 
     assert [g for g in trial.get("/oauth2PermissionGrants") if g["clientId"] == principal["id"]] == []
 
 
+def test_consent_outlives_a_tag_that_somebody_removed(trial: Trial) -> None:
+    """Without its tag the registration's consent is not seen, and the program no longer declares it: it stays."""
+    assert trial.up().returncode == 0
+    (app,) = [a for a in trial.get("/applications") if a["displayName"] == NAME]
+    change(trial, f"/applications/{app['id']}", {"tags": []})
+    trial.run(*trial.pulumi("config", "set", "grantConsent", "false", "--stack", "sweep")).check_returncode()
+    assert trial.up().returncode == errors.ConsentPending.exit_code
+    assert trial.found() == ONE
+
+
 def test_a_policy_that_caps_the_lifetime_is_obeyed_and_said(trial: Trial) -> None:
     trial.set_password_policy([{"restrictionType": "passwordLifetime", "maxLifetime": "P90D", "state": "enabled"}])
     done = trial.up()
