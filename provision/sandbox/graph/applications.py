@@ -16,7 +16,6 @@ from provision.sandbox.graph import (
     collection,
     credentials,
     errors,
-    navigation,
     owners,
     schema,
     shapes,
@@ -297,33 +296,8 @@ def remove_key(call: Call) -> Answer:
     return NO_CONTENT
 
 
-def list_owners(call: Call) -> Answer:
-    """GET /applications/{id}/owners."""
-    return _objects(call, navigation.follow(call, _TYPE, "owners", find(call)))
-
-
-def _objects(call: Call, rows: list[navigation.Row]) -> Answer:
-    return collection.directory_objects(call, rows)
-
-
-def add_owner(call: Call) -> Answer:
-    """POST /applications/{id}/owners/$ref."""
-    application = find(call)
-    call.require_owner(application)
-    identity = owners.body_reference(call.body)
-    owners.check_target(call, identity, owners.OWNER_KINDS)
-    owners.add(application, "_owners", "owners", identity)
-    call.directory.replace(call.tenant, "application", application)
-    return NO_CONTENT
-
-
-def remove_owner(call: Call) -> Answer:
-    """DELETE /applications/{id}/owners/{id}/$ref."""
-    application = find(call)
-    call.require_owner(application)
-    owners.drop(application, "_owners", call.keys["member"])
-    call.directory.replace(call.tenant, "application", application)
-    return NO_CONTENT
+OWNERS = owners.References(_TYPE, "owners", owners.OWNER_KINDS, find)
+"""The operations under /applications/{id}/owners."""
 
 
 def set_verified_publisher(call: Call) -> Answer:

@@ -7,7 +7,7 @@ Sources: "Create group", "Add members".
 from __future__ import annotations
 
 from provision.sandbox.directory import Document
-from provision.sandbox.graph import collection, errors, navigation, owners, schema, shapes
+from provision.sandbox.graph import collection, errors, owners, schema, shapes
 from provision.sandbox.graph.call import NO_CONTENT, Answer, Call
 
 _TYPE = "group"
@@ -75,56 +75,14 @@ def delete_group(call: Call) -> Answer:
     return NO_CONTENT
 
 
-def list_members(call: Call) -> Answer:
-    """GET /groups/{id}/members."""
-    return _objects(call, "members")
+MEMBERS = owners.References(_TYPE, "members", owners.MEMBER_KINDS, find)
+"""The operations under /groups/{id}/members."""
 
-
-def list_owners(call: Call) -> Answer:
-    """GET /groups/{id}/owners."""
-    return _objects(call, "owners")
-
-
-def _objects(call: Call, name: str) -> Answer:
-    rows = navigation.follow(call, _TYPE, name, find(call))
-    return collection.directory_objects(call, rows)
-
-
-def add_member(call: Call) -> Answer:
-    """POST /groups/{id}/members/$ref."""
-    return _add(call, "_members", "members", owners.MEMBER_KINDS)
-
-
-def add_owner(call: Call) -> Answer:
-    """POST /groups/{id}/owners/$ref."""
-    return _add(call, "_owners", "owners", owners.OWNER_KINDS)
-
-
-def _add(call: Call, field: str, name: str, kinds: tuple[str, ...]) -> Answer:
-    group = find(call)
-    call.require_owner(group)
-    identity = owners.body_reference(call.body)
-    owners.check_target(call, identity, kinds)
-    owners.add(group, field, name, identity)
-    call.directory.replace(call.tenant, "group", group)
-    return NO_CONTENT
-
-
-def remove_member(call: Call) -> Answer:
-    """DELETE /groups/{id}/members/{id}/$ref."""
-    return _remove(call, "_members")
-
-
-def remove_owner(call: Call) -> Answer:
-    """DELETE /groups/{id}/owners/{id}/$ref: never the last one."""
-    if len(find(call)["_owners"]) == 1:
-        raise errors.GraphError("The group must have at least one owner, hence this owner cannot be removed.")
-    return _remove(call, "_owners")
-
-
-def _remove(call: Call, field: str) -> Answer:
-    group = find(call)
-    call.require_owner(group)
-    owners.drop(group, field, call.keys["member"])
-    call.directory.replace(call.tenant, "group", group)
-    return NO_CONTENT
+OWNERS = owners.References(
+    _TYPE,
+    "owners",
+    owners.OWNER_KINDS,
+    find,
+    last_stays="The group must have at least one owner, hence this owner cannot be removed.",
+)
+"""The operations under /groups/{id}/owners."""

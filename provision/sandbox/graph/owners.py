@@ -1,18 +1,21 @@
 """Owners and members: references between directory objects.
 
-Owns: reading a reference, adding and removing it in a document's list. Does not own: which operation may do so.
-Sources: "Add owner", "Remove owner" of the application and servicePrincipal reference pages.
+Owns: reading a reference, adding and removing it in a document's list, the operations under ``owners`` and
+``members``. Does not own: who may call them (``permissions``), members of directory roles (``directory_roles``).
+Sources: "Add owner", "Remove owner" of the application, servicePrincipal and group reference pages.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from provision.sandbox.directory import Document
-from provision.sandbox.graph import errors, navigation, schema
-from provision.sandbox.graph.call import Call
+from provision.sandbox.graph import collection, errors, navigation, schema
+from provision.sandbox.graph.call import NO_CONTENT, Answer, Call
 
 OWNER_KINDS = ("user", "servicePrincipal")
 MEMBER_KINDS = ("user", "group", "servicePrincipal")
@@ -72,3 +75,43 @@ def drop(document: Document, field: str, identity: str) -> None:
     if identity.lower() not in document[field]:
         raise errors.resource_not_found(identity)
     document[field].remove(identity.lower())
+
+
+@dataclass(frozen=True)
+class References:
+    """The operations on one navigation property whose references a client adds and removes."""
+
+    kind: str
+    """The type that has the property; the store names its documents alike."""
+    name: str
+    """The navigation property; the document keeps the ids under the same name with ``_`` in front."""
+    targets: tuple[str, ...]
+    """The kinds of objects that can be referenced."""
+    find: Callable[[Call], Document]
+    """The object that the path names."""
+    last_stays: str = ""
+    """Why the last reference cannot be removed; empty when it can."""
+
+    def list(self, call: Call) -> Answer:
+        """GET …/owners."""
+        return collection.directory_objects(call, navigation.follow(call, self.kind, self.name, self.find(call)))
+
+    def add(self, call: Call) -> Answer:
+        """POST …/owners/$ref."""
+        document = self.find(call)
+        call.require_owner(document)
+        identity = body_reference(call.body)
+        check_target(call, identity, self.targets)
+        add(document, f"_{self.name}", self.name, identity)
+        call.directory.replace(call.tenant, self.kind, document)
+        return NO_CONTENT
+
+    def remove(self, call: Call) -> Answer:
+        """DELETE …/owners/{id}/$ref."""
+        document = self.find(call)
+        call.require_owner(document)
+        drop(document, f"_{self.name}", call.keys["member"])
+        if self.last_stays and not document[f"_{self.name}"]:
+            raise errors.GraphError(self.last_stays)
+        call.directory.replace(call.tenant, self.kind, document)
+        return NO_CONTENT

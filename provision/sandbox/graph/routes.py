@@ -28,6 +28,7 @@ from provision.sandbox.graph import (
     users,
 )
 from provision.sandbox.graph.call import Answer, Call
+from provision.sandbox.graph.owners import References
 
 Handler = Callable[[Call], Answer]
 _KEY = re.compile(r"(?P<set>[^()]+)\((?P<key>[^()]*)\)")
@@ -103,6 +104,15 @@ def _person(base: str, *, own: bool) -> tuple[_Row, ...]:
     )
 
 
+def _references(base: str, references: References, read: str, write: str) -> tuple[_Row, ...]:
+    """The operations on a navigation property whose references clients change."""
+    return (
+        ("GET", base, references.list, read),
+        ("POST", f"{base}/$ref", references.add, write),
+        ("DELETE", f"{base}/{{member}}/$ref", references.remove, write),
+    )
+
+
 _TABLE: tuple[_Row, ...] = (
     ("GET", "/applications", applications.list_applications, "application.read"),
     ("POST", "/applications", applications.create_application, "application.create"),
@@ -114,9 +124,7 @@ _TABLE: tuple[_Row, ...] = (
     ("POST", f"{_APP}/removePassword", applications.remove_password, "application.credentials"),
     ("POST", f"{_APP}/addKey", applications.add_key, "application.credentials"),
     ("POST", f"{_APP}/removeKey", applications.remove_key, "application.credentials"),
-    ("GET", f"{_APP}/owners", applications.list_owners, "application.read"),
-    ("POST", f"{_APP}/owners/$ref", applications.add_owner, "application.write"),
-    ("DELETE", f"{_APP}/owners/{{member}}/$ref", applications.remove_owner, "application.write"),
+    *_references(f"{_APP}/owners", applications.OWNERS, "application.read", "application.write"),
     ("POST", f"{_APP}/setVerifiedPublisher", applications.set_verified_publisher, "application.verify"),
     ("POST", f"{_APP}/unsetVerifiedPublisher", applications.unset_verified_publisher, "application.verify"),
     ("GET", _FIC, federated_credentials.list_federated_credentials, "federated.read"),
@@ -140,9 +148,7 @@ _TABLE: tuple[_Row, ...] = (
     ("DELETE", _SP, service_principals.delete_service_principal, "servicePrincipal.write"),
     ("POST", f"{_SP}/addPassword", service_principals.add_password, "servicePrincipal.write"),
     ("POST", f"{_SP}/removePassword", service_principals.remove_password, "servicePrincipal.write"),
-    ("GET", f"{_SP}/owners", service_principals.list_owners, "servicePrincipal.read"),
-    ("POST", f"{_SP}/owners/$ref", service_principals.add_owner, "servicePrincipal.write"),
-    ("DELETE", f"{_SP}/owners/{{member}}/$ref", service_principals.remove_owner, "servicePrincipal.write"),
+    *_references(f"{_SP}/owners", service_principals.OWNERS, "servicePrincipal.read", "servicePrincipal.write"),
     ("GET", f"{_SP}/memberOf", service_principals.list_member_of, "servicePrincipal.read"),
     ("GET", f"{_SP}/transitiveMemberOf", service_principals.list_transitive_member_of, "servicePrincipal.read"),
     ("GET", f"{_SP}/ownedObjects", service_principals.list_owned_objects, "servicePrincipal.read"),
@@ -198,12 +204,8 @@ _TABLE: tuple[_Row, ...] = (
     ("GET", "/groups/{group}", groups.get_group, "group.read"),
     ("PATCH", "/groups/{group}", groups.update_group, "group.write"),
     ("DELETE", "/groups/{group}", groups.delete_group, "group.write"),
-    ("GET", "/groups/{group}/members", groups.list_members, "group.read"),
-    ("POST", "/groups/{group}/members/$ref", groups.add_member, "group.members"),
-    ("DELETE", "/groups/{group}/members/{member}/$ref", groups.remove_member, "group.members"),
-    ("GET", "/groups/{group}/owners", groups.list_owners, "group.read"),
-    ("POST", "/groups/{group}/owners/$ref", groups.add_owner, "group.write"),
-    ("DELETE", "/groups/{group}/owners/{member}/$ref", groups.remove_owner, "group.write"),
+    *_references("/groups/{group}/members", groups.MEMBERS, "group.read", "group.members"),
+    *_references("/groups/{group}/owners", groups.OWNERS, "group.read", "group.write"),
     ("GET", "/subscribedSkus", organization.list_subscribed_skus, "sku.read"),
     ("GET", "/subscribedSkus/{sku}", organization.get_subscribed_sku, "sku.read"),
     ("GET", "/organization", organization.list_organization, "organization.read"),

@@ -184,9 +184,8 @@ def remove_password(call: Call) -> Answer:
     return NO_CONTENT
 
 
-def list_owners(call: Call) -> Answer:
-    """GET /servicePrincipals/{id}/owners."""
-    return _objects(call, "owners")
+OWNERS = owners.References(_TYPE, "owners", owners.OWNER_KINDS, find)
+"""The operations under /servicePrincipals/{id}/owners."""
 
 
 def list_member_of(call: Call) -> Answer:
@@ -207,23 +206,3 @@ def list_owned_objects(call: Call) -> Answer:
 def _objects(call: Call, name: str) -> Answer:
     rows = navigation.follow(call, _TYPE, name, find(call))
     return collection.directory_objects(call, rows)
-
-
-def add_owner(call: Call) -> Answer:
-    """POST /servicePrincipals/{id}/owners/$ref."""
-    principal = find(call)
-    call.require_owner(principal)
-    identity = owners.body_reference(call.body)
-    owners.check_target(call, identity, owners.OWNER_KINDS)
-    owners.add(principal, "_owners", "owners", identity)
-    call.directory.replace(call.tenant, "servicePrincipal", principal)
-    return NO_CONTENT
-
-
-def remove_owner(call: Call) -> Answer:
-    """DELETE /servicePrincipals/{id}/owners/{id}/$ref."""
-    principal = find(call)
-    call.require_owner(principal)
-    owners.drop(principal, "_owners", call.keys["member"])
-    call.directory.replace(call.tenant, "servicePrincipal", principal)
-    return NO_CONTENT
