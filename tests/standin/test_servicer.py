@@ -193,8 +193,12 @@ def test_every_property_of_a_service_principal_is_honoured(plugin: Plugin, appli
         }
     ]
     assert not plugin.diff(made, wanted).diffs
+    made = plugin.update(made, {**wanted, "notes": "Changed by a test"})
+    assert made.state["samlSingleSignOn"] == {"relayState": "/home"}
     tagged = {"clientId": wanted["clientId"], "tags": ["a", "b"]}
-    assert plugin.update(made, tagged).state["tags"] == ["a", "b"]
+    made = plugin.update(made, tagged)
+    assert made.state["tags"] == ["a", "b"]
+    assert made.state["samlSingleSignOn"] == {"relayState": ""}
     assert list(plugin.diff(made, {"clientId": str(uuid.uuid4())}).replaces) == ["clientId"]
 
 

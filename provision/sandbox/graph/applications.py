@@ -175,16 +175,7 @@ def _merged(call: Call, before: Document, values: Document) -> Document:
         changes["keyCredentials"] = credentials.replaced_keys(call, before, changes["keyCredentials"], kind=_TYPE)
     if "oauth2RequirePostResponse" in changes:
         changes["_oauth2RequirePostResponse"] = bool(changes.pop("oauth2RequirePostResponse"))
-    return shapes.complete(before, _nulls_become_defaults(changes))
-
-
-def _nulls_become_defaults(changes: Document) -> Document:
-    """Null for an object or list of the shape clears it; ``complete`` alone would keep what is there."""
-    result: Document = {}
-    for name, value in changes.items():
-        default = shapes.APPLICATION.get(name)
-        result[name] = copy.deepcopy(default) if value is None and isinstance(default, dict | list) else value
-    return result
+    return shapes.updated(shapes.APPLICATION, before, changes)
 
 
 def store(call: Call, before: Document, after: Document) -> None:

@@ -136,7 +136,7 @@ def update_service_principal(call: Call) -> Answer:
         changes["keyCredentials"] = credentials.replaced_keys(
             call, principal, changes["keyCredentials"], kind="servicePrincipal"
         )
-    after = shapes.complete(principal, changes)
+    after = shapes.updated(shapes.SERVICE_PRINCIPAL, principal, changes)
     _validate(after)
     call.directory.replace(call.tenant, "servicePrincipal", after)
     return NO_CONTENT

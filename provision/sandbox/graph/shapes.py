@@ -205,8 +205,37 @@ GROUP: Document = {
 }
 
 
+_WHOLE: Document = {
+    "optionalClaims": {"accessToken": [], "idToken": [], "saml2Token": []},
+    "samlSingleSignOnSettings": {"relayState": None},
+}
+"""Complex properties that a write replaces as a whole, with what an empty one shows.
+
+The azuread Terraform provider clears both by sending ``{}``, and sends all claims because "they must be updated
+together" (``application_optional_claims_resource.go``, ``serviceprincipals.go``). It also writes ``web.redirectUris``,
+``web.implicitGrantSettings``, ``info`` and ``api.knownClientApplications`` alone and expects their neighbours to stay
+(``application_redirect_uris_resource.go``, ``application_registration_resource.go``,
+``application_known_clients_resource.go``): those are merged. About ``parentalControlSettings``,
+``requestSignatureVerification``, ``servicePrincipalLockConfiguration`` and ``authenticationBehaviors`` no source was
+found; they are merged, which is OData's rule for PATCH (4.01 part 1, "Update a Complex Property").
+"""
+
+
+def updated(shape: Document, before: Document, changes: Document) -> Document:
+    """A document after a PATCH.
+
+    Args:
+        shape: the defaults of the type; what they have for an object is what null makes of it.
+        before: the stored document.
+        changes: the checked body.
+    """
+    nulls = {n for n, v in changes.items() if v is None and isinstance(shape.get(n) or before.get(n), dict)}
+    cleared = {name: copy.deepcopy(shape.get(name)) for name in nulls}
+    return complete({**before, **cleared}, {n: v for n, v in changes.items() if n not in nulls})
+
+
 def complete(defaults: Document, values: Document) -> Document:
-    """The defaults with the given values laid over them; nested objects are merged, lists and scalars replaced.
+    """The defaults with the given values laid over them; objects are merged but for ``_WHOLE``, the rest replaced.
 
     A given None replaces a scalar, but an object or a list of the defaults stays: Graph shows ``web`` and ``tags`` even
     when the create said null.
@@ -214,7 +243,9 @@ def complete(defaults: Document, values: Document) -> Document:
     result = copy.deepcopy(defaults)
     for name, value in values.items():
         before = result.get(name)
-        if isinstance(before, dict) and isinstance(value, dict):
+        if name in _WHOLE and isinstance(value, dict):
+            result[name] = complete(_WHOLE[name], value)
+        elif isinstance(before, dict) and isinstance(value, dict):
             result[name] = complete(before, value)
         elif value is None and isinstance(before, dict | list):
             continue

@@ -213,7 +213,7 @@ def _to_graph(planned: State, changed: frozenset[str]) -> Json:
         "alternativeNames": planned.get("alternativeNames") or [],
         "appRoleAssignmentRequired": bool(planned.get("appRoleAssignmentRequired")),
         "notificationEmailAddresses": planned.get("notificationEmailAddresses") or [],
-        "samlSingleSignOnSettings": {"relayState": relay} if "samlSingleSignOn" in changed else {},
+        "samlSingleSignOnSettings": {"relayState": relay} if relay else {},
         "tags": _tags(planned, changed),
     }
 

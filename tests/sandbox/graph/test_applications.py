@@ -322,6 +322,53 @@ def test_known_permissions_of_graph_and_exchange_can_be_asked_for(graph):
     assert graph.new_application(requiredResourceAccess=access)["requiredResourceAccess"] == access
 
 
+def _changed(graph, path, **body):
+    assert graph.call("PATCH", path, json=body).status_code == 204
+    return graph.ok("GET", path)
+
+
+def test_optional_claims_and_saml_settings_are_written_as_a_whole(graph):
+    """The azuread provider takes them away by sending an empty object."""
+    email, upn = {"name": "email", "essential": True}, {"name": "upn", "essential": False}
+    made = graph.new_application(optionalClaims={"idToken": [email], "accessToken": [upn]})
+    assert made["optionalClaims"]["saml2Token"] == []
+    path = f"/applications/{made['id']}"
+    claims = _changed(graph, path, optionalClaims={"saml2Token": [upn]})["optionalClaims"]
+    assert [len(claims[token]) for token in ("idToken", "accessToken", "saml2Token")] == [0, 0, 1]
+    empty = {"idToken": [], "accessToken": [], "saml2Token": []}
+    assert _changed(graph, path, optionalClaims={})["optionalClaims"] == empty
+    assert _changed(graph, path, optionalClaims=None)["optionalClaims"] is None
+    path = f"/servicePrincipals/{graph.new_principal(made)['id']}"
+    with_state = _changed(graph, path, samlSingleSignOnSettings={"relayState": "/home"})
+    assert with_state["samlSingleSignOnSettings"] == {"relayState": "/home"}
+    assert _changed(graph, path, notes="x")["samlSingleSignOnSettings"] == {"relayState": "/home"}
+    assert _changed(graph, path, samlSingleSignOnSettings={})["samlSingleSignOnSettings"] == {"relayState": None}
+
+
+def test_the_platforms_and_the_api_of_an_application_are_changed_in_part(graph):
+    """The azuread provider has a resource for the redirect URIs alone, and one for the known clients alone."""
+    uri = "https://my.cloudex.app/cb"
+    made = graph.new_application(
+        web={"redirectUris": [uri], "logoutUrl": uri, "implicitGrantSettings": {"enableIdTokenIssuance": True}},
+        info={"supportUrl": uri},
+        api={"requestedAccessTokenVersion": 2},
+    )
+    after = _changed(
+        graph,
+        f"/applications/{made['id']}",
+        web={"implicitGrantSettings": {"enableAccessTokenIssuance": True}, "logoutUrl": None},
+        info={"termsOfServiceUrl": uri},
+        api={"knownClientApplications": [NOBODY]},
+        spa={},
+    )
+    assert after["web"]["redirectUris"] == [uri]
+    assert after["web"]["logoutUrl"] is None
+    assert after["web"]["implicitGrantSettings"] == {"enableAccessTokenIssuance": True, "enableIdTokenIssuance": True}
+    assert (after["info"]["supportUrl"], after["info"]["termsOfServiceUrl"]) == (uri, uri)
+    assert after["api"]["requestedAccessTokenVersion"] == 2
+    assert after["api"]["knownClientApplications"] == [NOBODY]
+
+
 def test_a_secret_made_within_the_replication_delay_is_not_listed_yet(graph):
     """The azuread provider polls for exactly this."""
     made = graph.new_application()
