@@ -1,8 +1,9 @@
 """``/applications/{id}/federatedIdentityCredentials``: whose tokens an application accepts in place of a secret.
 
 Owns: the operations. Does not own: checking an assertion (the token endpoint).
-Sources: "federatedIdentityCredential resource type"; the refusals are quoted in Azure/azure-dev#1482 (409 on the name)
-and Azure/azure-workload-identity#434 (issuer and subject).
+Sources: "federatedIdentityCredential resource type"; "Important considerations and restrictions for federated identity
+credentials" (3 to 120 characters of a name, which ones); the refusals are quoted in Azure/azure-dev#1482 (409 on the
+name), Azure/azure-dev#2505 (characters of the name) and Azure/azure-workload-identity#434 (issuer and subject).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from provision.sandbox.graph.call import NO_CONTENT, Answer, Call, alternate_key
 
 _TYPE = "federatedIdentityCredential"
 _MAX = 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_SHORTEST_NAME = 3
+"""Characters; the longest name is a row of ``schema.MAX_LENGTH``. Graph's sentence for either was not found quoted."""
 
 
 def _rows(call: Call, application: Document) -> list[Document]:
@@ -85,6 +88,11 @@ def _validate(credential: Document) -> None:
         if not credential[name]:
             raise errors.value_required(name, "FederatedIdentityCredential")
     if not _NAME.fullmatch(credential["name"]):
+        raise _invalid(
+            "The specified Name value is not a valid URI last segment. paramName: FederatedIdentityCredential.Name, "
+            f"paramValue: {credential['name']}, objectType: Microsoft.Online.DirectoryServices.Application"
+        )
+    if len(credential["name"]) < _SHORTEST_NAME:
         raise errors.invalid_value("name", "FederatedIdentityCredential")
     if not credential["issuer"].startswith("https://"):
         raise _invalid("The issuer of a federated identity credential must be a valid https URL.")

@@ -249,6 +249,38 @@ def test_a_federated_credential_lives_by_name_and_is_unique(graph):
     assert graph.ok("GET", path)["value"] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        (
+            "mail/refs-heads-main",
+            "InvalidFederatedIdentityCredentialValue",
+            "The specified Name value is not a valid URI last segment. paramName: FederatedIdentityCredential.Name, "
+            "paramValue: mail/refs-heads-main, objectType: Microsoft.Online.DirectoryServices.Application",
+        ),
+        ("GitHub main", "InvalidFederatedIdentityCredentialValue", "valid URI last segment"),
+        ("-main", "InvalidFederatedIdentityCredentialValue", "valid URI last segment"),
+        ("ci", "Request_BadRequest", "Invalid value specified for property 'name'"),
+        ("x" * 121, "Request_BadRequest", "Invalid value specified for property 'name'"),
+        ("", "Request_BadRequest", "A value is required for property 'name'"),
+        ("ci1", None, None),
+        ("X_-" * 40, None, None),
+    ],
+    ids=["slash", "space", "dash first", "too short", "too long", "empty", "shortest", "longest"],
+)
+def test_the_name_of_a_federated_credential_fits_into_a_path(graph, name, code, sentence):
+    path = f"/applications/{graph.new_application()['id']}/federatedIdentityCredentials"
+    body = {"name": name, "issuer": "https://a.example", "subject": "s", "audiences": ["api://AzureADTokenExchange"]}
+    answer = graph.call("POST", path, json=body)
+    if code is None:
+        assert answer.json()["name"] == name
+        return
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == code
+    assert sentence in answer.json()["error"]["message"]
+    assert graph.ok("GET", path)["value"] == []
+
+
 def _certificate(days=30):
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
