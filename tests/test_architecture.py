@@ -15,13 +15,14 @@ ARROWS: dict[str, set[str]] = {
     "settings": {"errors"},
     "microsoft": {"settings", "errors"},
     "app": {"microsoft", "settings", "errors"},
-    "secrets": {"microsoft", "settings", "errors"},
+    "secrets": {"journal", "microsoft", "settings", "errors"},
     "engine": {"settings", "errors"},
+    "journal": {"settings", "errors"},
     "standin": {"microsoft", "settings", "errors"},
-    "onboard": {"app", "secrets", "engine", "microsoft", "settings", "errors"},
+    "onboard": {"app", "secrets", "engine", "journal", "microsoft", "settings", "errors"},
     "report": {"errors"},
     "sandbox": set(),
-    "cli": {"onboard", "app", "secrets", "engine", "microsoft", "settings", "sandbox", "report", "errors"},
+    "cli": {"onboard", "app", "secrets", "engine", "journal", "microsoft", "settings", "sandbox", "report", "errors"},
     "__main__": {"cli"},
 }
 STACKS = {"app", "settings", "errors"}
