@@ -187,7 +187,7 @@ def _json_body(body: bytes, headers: Mapping[str, str]) -> Any:
     """The decoded body of a write.
 
     Raises:
-        GraphError: no content type, another one than JSON, no body, not JSON, or too large.
+        GraphError: no content type, another one than JSON, no body, not JSON, a name given twice, or too large.
     """
     if not body:
         raise errors.empty_body()
@@ -199,7 +199,7 @@ def _json_body(body: bytes, headers: Mapping[str, str]) -> Any:
     if len(body) > _MAX_BODY:
         raise errors.GraphError("The request is too large.", code="RequestEntityTooLarge", status=413)
     try:
-        parsed = json.loads(body, parse_constant=_no_constant)
+        parsed = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_object)
         json.dumps(parsed, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError):
         raise errors.unreadable_json() from None
@@ -209,6 +209,16 @@ def _json_body(body: bytes, headers: Mapping[str, str]) -> Any:
 def _no_constant(name: str) -> None:
     """NaN and Infinity, which Python reads and JSON does not have."""
     raise ValueError(name)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Document:
+    """A JSON object; Python would keep the last of two values under one name, OData refuses them."""
+    result: Document = {}
+    for name, value in pairs:
+        if name in result:
+            raise errors.duplicate_property(name)
+        result[name] = value
+    return result
 
 
 def _error_answer(error: errors.GraphError, ids: _Ids) -> Answer:

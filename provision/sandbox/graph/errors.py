@@ -124,6 +124,23 @@ def unreadable_json() -> BadRequest:
     )
 
 
+def duplicate_property(name: str) -> BadRequest:
+    """A name twice in one JSON object.
+
+    The sentences are those of Microsoft's OData library (OData/odata.net, ``SRResources.resx``), with which the gateway
+    reads bodies: its other sentences arrive from Graph word for word. No answer of Graph with these two was found.
+    """
+    if "@" in name:
+        return BadRequest(
+            f"Multiple annotations with the name '{name}' were detected. "
+            "In OData, duplicate annotations are not allowed."
+        )
+    return BadRequest(
+        f"Multiple properties with the name '{name}' were detected in a resource or a complex value. "
+        "In OData, duplicate property names are not allowed."
+    )
+
+
 def empty_body() -> BadRequest:
     """A write without a body."""
     return BadRequest("Empty Payload. JSON content expected.")

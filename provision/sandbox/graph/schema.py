@@ -105,6 +105,11 @@ MAX_LENGTH: dict[tuple[str, str], int] = {
 """Characters; from the resource pages and "Supported accounts validation" (application display name)."""
 
 
+_NUL = "\0"
+"""Valid in JSON, in no string of the directory. Which sentence Microsoft has for it was not found; this one names the
+property, as it does for every value of the right type that the directory does not accept."""
+
+
 @dataclass(frozen=True)
 class GraphType:
     """One entity or complex type with everything it inherits."""
@@ -205,6 +210,8 @@ def check(type_name: str, body: Any, *, create: bool, binds: tuple[str, ...] = (
         canonical = known.canonical(sent)
         if canonical is None or canonical in known.navigation:
             raise errors.unknown_property(sent, type_name)
+        if canonical in payload.values:
+            raise errors.duplicate_property(canonical)
         if canonical in READ_ONLY.get(type_name, ()):
             if value in (None, [], {}):
                 continue
@@ -286,7 +293,7 @@ def _one(value: Any, element_type: str, name: str, owner: str) -> Any:
         if not _PRIMITIVES[element_type](value):
             raise errors.schema_mismatch(name)
         limit = MAX_LENGTH.get((owner, name))
-        if limit is not None and len(value) > limit:
+        if (limit is not None and len(value) > limit) or (isinstance(value, str) and _NUL in value):
             raise errors.invalid_value(name, owner[0].upper() + owner[1:])
         return value
     return _enumerated(value, element_type, name)
@@ -306,6 +313,8 @@ def _structured(value: Any, type_name: str, name: str) -> Document:
         canonical = known.canonical(sent)
         if canonical is None:
             raise errors.unknown_property(sent, type_name)
+        if canonical in result:
+            raise errors.duplicate_property(canonical)
         text = known.properties.get(canonical) or known.navigation[canonical]
         result[canonical] = inner if canonical in known.navigation else _checked(inner, text, canonical, type_name)
     return result

@@ -214,6 +214,17 @@ BODIES: list[tuple[str, str, str, object, int, str, str]] = [
         "Request_BadRequest",
         "bind",
     ),
+    ("U+0000", "POST", "/applications", _app(displayName="a\0b"), 400, "Request_BadRequest", "'displayName'"),
+    ("U+0000 in a list", "POST", "/applications", _app(tags=["a\0"]), 400, "Request_BadRequest", "'tags'"),
+    (
+        "U+0000 inside",
+        "POST",
+        "/applications",
+        _app(info={"supportUrl": "https://a.example/\0"}),
+        400,
+        "Request_BadRequest",
+        "'supportUrl'",
+    ),
     ("not an object", "POST", "/applications", [1], 400, "BadRequest", "Unable to read JSON"),
     (
         "no application",
@@ -399,6 +410,30 @@ def test_text_that_only_looks_like_json_is_refused_as_unreadable(graph, content)
     """Python reads more than JSON; what it cannot store or follow must not end as an internal error."""
     answer = graph.call("POST", "/applications", content=content, headers={"Content-Type": "application/json"})
     _is_graph_error(answer, 400, "BadRequest", "Unable to read JSON request payload.")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"displayName": "a", "displayName": "b"}', "Multiple properties with the name 'displayName' were detected"),
+        (b'{"displayName": "a", "DISPLAYNAME": "b"}', "Multiple properties with the name 'displayName' were detected"),
+        (
+            b'{"displayName": "a", "web": {"logoutUrl": null, "logoutUrl": null}}',
+            "Multiple properties with the name 'logoutUrl' were detected in a resource or a complex value.",
+        ),
+        (b'{"displayName": "a", "web": {"logoutUrl": null, "LogoutUrl": null}}', "'logoutUrl' were detected"),
+        (
+            b'{"@odata.type": "#microsoft.graph.application", "@odata.type": "x", "displayName": "a"}',
+            "Multiple annotations with the name '@odata.type' were detected.",
+        ),
+    ],
+)
+def test_a_name_given_twice_is_refused(graph, content, sentence):
+    """Of two values Python would silently keep the last; what a client meant nobody knows."""
+    before = graph.directory.all(graph.tenant, "application")
+    answer = graph.call("POST", "/applications", content=content, headers={"Content-Type": "application/json"})
+    _is_graph_error(answer, 400, "BadRequest", sentence)
+    assert graph.directory.all(graph.tenant, "application") == before
 
 
 @pytest.mark.parametrize("row", [{"headers": "x"}, {"dependsOn": 1}])
