@@ -232,7 +232,15 @@ def _uses(node: Node, negated: bool = False) -> Iterator[tuple[str, tuple[str, .
 
 
 def _compared(node: Compare, negated: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The uses in a comparison, of which one side must be a property.
+
+    OData accepts two constants, or the result of a comparison as an operand; the directory has no such query. Which
+    sentence it says then was not found quoted: this is its general one.
+    """
     operands = [node.left] if isinstance(node.right, tuple) else [node.left, node.right]
+    known = [isinstance(operand, Property | Count) for operand in operands]
+    if not any(known) or not all(isinstance(o, Property | Count | Literal) for o in operands):
+        raise errors.UnsupportedQuery("Unsupported Query.")
     for operand in operands:
         if isinstance(operand, Count):
             yield "$count", operand.target.path
