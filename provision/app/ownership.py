@@ -31,6 +31,18 @@ def tags(project: str, stack: str, instance_id: str | None = None) -> tuple[str,
     return (LISTED, MADE_BY, stack_tag(project, stack, instance_id))
 
 
+def former_name(tags: Iterable[str], own: str) -> str | None:
+    """What our stack (``project/stack``) was called when a registration was made; None when it is not ours at all.
+
+    Args:
+        tags: the registration's.
+        own: our ``stack_tag``; only with an instance id is a stack known under another name.
+    """
+    name, _, instance = own.removeprefix(_STACK).partition("#")
+    names = (tag.removeprefix(_STACK).partition("#") for tag in tags if tag.startswith(_STACK))
+    return next((was for was, _, its in names if instance and its == instance and was != name), None)
+
+
 def other_stack(tags: Iterable[str], own: str) -> str | None:
     """The stack (``project/stack``) that a registration belongs to, when it is another than ours.
 

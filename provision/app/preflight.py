@@ -7,7 +7,7 @@ Owns: the order of the checks and the values that the program needs from the ten
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -103,6 +103,7 @@ def preflight(
     *,
     project: str,
     stack: str,
+    in_state: Callable[[], str | None] = lambda: None,
     now: datetime | None = None,
 ) -> Preflight:
     """Checks everything that can be checked without changing anything.
@@ -114,6 +115,8 @@ def preflight(
         graph: Microsoft Graph as the caller sees it.
         project: the Pulumi project's name.
         stack: the stack's name.
+        in_state: tells the object id of the registration that the stack's state holds, for one that does not bear the
+            stack's tag (somebody removed it; the stack was renamed); a program cannot read its own state.
         now: the present; the machine's clock without it.
 
     Raises:
@@ -131,7 +134,7 @@ def preflight(
             "The tenant has no Microsoft Graph.", remedy="Check that it is a work tenant and that the cloud is right."
         )
     scopes = scope_ids(settings.scopes, publishes.permissions)
-    existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id))
+    existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id), in_state)
     grant = _tenant_grant(graph, existing, publishes.object_id)
     _require_right_to_register(caller, graph, existing)
     now = now or datetime.now(UTC)
@@ -169,7 +172,7 @@ def finish_interrupted_create(found: Preflight, settings: StackSettings, graph: 
             graph.rename(app.object_id, settings.display_name)
 
 
-def _existing(settings: StackSettings, graph: Graph, tag: str) -> list[Application]:
+def _existing(settings: StackSettings, graph: Graph, tag: str, in_state: Callable[[], str | None]) -> list[Application]:
     """The stack's registration by its tag; one that was adopted and not yet changed has none."""
     existing = graph.applications_by_tag(tag)
     if len(existing) > 1:
@@ -178,10 +181,13 @@ def _existing(settings: StackSettings, graph: Graph, tag: str) -> list[Applicati
             f"{', '.join(app.app_id for app in existing)}; an earlier run did not finish.",
             remedy="Delete in the portal the one that is not in use, then run again.",
         )
-    if not existing and settings.adopted_client_id:
-        adopted = graph.application_by_app_id(settings.adopted_client_id)
-        return [adopted] if adopted else []
-    return existing
+    if existing:
+        return existing
+    known = in_state()
+    found = graph.application(known) if known else None
+    if found is None and settings.adopted_client_id:
+        found = graph.application_by_app_id(settings.adopted_client_id)
+    return [found] if found else []
 
 
 def _tenant_grant(graph: Graph, existing: list[Application], resource_id: str) -> Grant | None:

@@ -84,7 +84,10 @@ def checked_stack(environ: Mapping[str, str] = os.environ) -> Checked:
         ProvisionError: see ``settings.stack`` and ``app.preflight``.
     """
     settings = StackSettings.from_config(
-        configuration(), beside=project_folder(), source=f"Pulumi.{pulumi.get_stack()}.yaml"
+        configuration(),
+        beside=project_folder(),
+        source=f"Pulumi.{pulumi.get_stack()}.yaml",
+        project=pulumi.get_project(),
     )
     handed_on = environ.get(PREFLIGHT_VARIABLE)
     if handed_on:

@@ -228,7 +228,7 @@ class StackRunner:
         """
         directory = self._state.directory
         if directory is not None:
-            stacks = directory / ".pulumi" / "stacks" / self._project_name()
+            stacks = directory / ".pulumi" / "stacks" / self.project_name
             if not any(stacks.glob(f"{self._name}.json*")):
                 return {}
             try:
@@ -244,7 +244,13 @@ class StackRunner:
                 return {}
             raise
 
-    def _project_name(self) -> str:
+    @property
+    def project_name(self) -> str:
+        """The project's name as ``Pulumi.yaml`` has it.
+
+        Raises:
+            InvalidInput: it is not a project.
+        """
         try:
             return str(yaml.safe_load((self._project / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
         except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
@@ -408,7 +414,7 @@ class StackRunner:
         directory = self._state.directory
         if directory is None or not _CUT_OFF.search(failure):
             return False
-        project = self._project_name()
+        project = self.project_name
         if not all(lock.stale for lock in locks_under(directory, project, self._name)):
             return False
         root = directory / ".pulumi"

@@ -46,7 +46,6 @@ from provision.settings.plugin import plugin_configuration
 from provision.settings.stack import NAMESPACE, StackSettings
 
 Say = Callable[[str], None]
-PROJECT = NAMESPACE
 _OF_ONE_REGISTRATION = tuple(
     f"{NAMESPACE}:{key}" for key in ("adoptedClientId", "extraScopes", "secretExpires", "secretKeyId")
 )
@@ -151,7 +150,7 @@ class Onboarding:
             recover(
                 run.runner,
                 run.graph,
-                tag=self._tag(run.settings),
+                tag=self._tag(run),
                 slot_names=slot_display_names(run.settings),
                 say=self._say,
             )
@@ -195,9 +194,7 @@ class Onboarding:
                 run.runner.clear_pending()
             run.runner.destroy()
             if interrupted is not None or run.settings.instance_id is not None:
-                remove_leftovers(
-                    run.graph, tag=self._tag(run.settings), patiently=interrupted is not None, say=self._say
-                )
+                remove_leftovers(run.graph, tag=self._tag(run), patiently=interrupted is not None, say=self._say)
             run.runner.set_config(dict.fromkeys(_OF_ONE_REGISTRATION))
             run.runner.remove()
 
@@ -231,7 +228,7 @@ class Onboarding:
         if file.exists():
             raise WouldOverwrite(f"{file} already exists and is not overwritten.", remedy="Name another file.")
         runner = self._runner({})
-        settings = StackSettings.from_config(runner.config(), beside=self.project, source=runner.config_file.name)
+        settings = self._settings(runner, runner.config())
         write_handoff(file, self.outputs().outputs, product=settings.profile.product)
         return file
 
@@ -273,13 +270,10 @@ class Onboarding:
 
     def _require_adoptable(self, run: _SignedIn, application: Application) -> None:
         """Refuses a second registration for this stack, and one that another stack would go on changing."""
-        tag = self._tag(run.settings)
-        held = {
-            str(resource["id"]).rpartition("/")[2]
-            for resource in run.runner.export_if_made().get("resources") or ()
-            if resource["type"] == APPLICATION and resource.get("id")
-        }
-        held |= {found.object_id for found in run.graph.applications_by_tag(tag)}
+        tag = self._tag(run)
+        held = {found.object_id for found in run.graph.applications_by_tag(tag)}
+        if known := _application_in(run.runner.export_if_made()):
+            held.add(known)
         if held - {application.object_id}:
             raise InvalidInput(
                 f"The stack {self.stack} has an app registration already (object id {', '.join(sorted(held))}).",
@@ -291,6 +285,10 @@ class Onboarding:
                 "other's changes.",
                 remedy="Use that stack. If it is no more, remove its tag in the portal (Manifest, tags), then adopt.",
             )
+
+    def _settings(self, runner: StackRunner, config: Mapping[str, str]) -> StackSettings:
+        source = runner.config_file.name
+        return StackSettings.from_config(config, beside=self.project, source=source, project=runner.project_name)
 
     def _runner(self, environment: Mapping[str, str]) -> StackRunner:
         return StackRunner(
@@ -312,7 +310,7 @@ class Onboarding:
             config[f"{NAMESPACE}:instanceId"] = str(uuid.uuid4())
         elif not write and not any(key.startswith(f"{NAMESPACE}:") for key in config):
             self.require_stack()  # a typing mistake; no settings could mend it
-        settings = StackSettings.from_config(config, beside=self.project, source=plain.config_file.name)
+        settings = self._settings(plain, config)
         endpoints = addresses.resolve(metadata_host=settings.metadata_host, environment=settings.environment)
         how = credentials.read(
             settings.credential, tenant_id=settings.tenant_id, client_id=settings.credential_client_id
@@ -346,12 +344,34 @@ class Onboarding:
         return closing.enter_context(AzBridge(credential, caller)).environment(environment)
 
     def _check(self, run: _SignedIn) -> Preflight:
-        found = preflight(run.settings, run.endpoints, run.caller, run.graph, project=PROJECT, stack=self.stack)
+        found = preflight(
+            run.settings,
+            run.endpoints,
+            run.caller,
+            run.graph,
+            project=run.runner.project_name,
+            stack=self.stack,
+            in_state=lambda: _application_in(run.runner.export_if_made()),
+        )
+        if not found.existing:
+            self._require_never_made(run)
         run.runner.add_environment({PREFLIGHT_VARIABLE: found.to_json()})
         return found
 
-    def _tag(self, settings: StackSettings) -> str:
-        return ownership.stack_tag(PROJECT, self.stack, settings.instance_id)
+    def _require_never_made(self, run: _SignedIn) -> None:
+        """Refuses a second registration for a stack that was renamed, or for a copy of another stack's settings."""
+        tag = self._tag(run)
+        for application in run.graph.applications_by_tag(ownership.MADE_BY):
+            if former := ownership.former_name(application.tags, tag):
+                raise InvalidInput(
+                    f"This stack's settings belong to the registration {application.app_id} of the stack {former}, and "
+                    f"the state of {run.runner.project_name}/{self.stack} knows nothing of it.",
+                    remedy="Renamed: put the old name back, then move the state with `pulumi stack rename`. A copy of "
+                    f"another stack's settings: remove {NAMESPACE}:instanceId from {run.runner.config_file.name}.",
+                )
+
+    def _tag(self, run: _SignedIn) -> str:
+        return ownership.stack_tag(run.runner.project_name, self.stack, run.settings.instance_id)
 
     def _secret_elsewhere(
         self, run: _SignedIn, found: Preflight, result: RunResult, name: str
@@ -410,6 +430,12 @@ class Onboarding:
         except ProvisionError as refused:
             return [str(refused)]
         return [f"Verified publisher set: {run.settings.mpn_id}."]
+
+
+def _application_in(deployment: Mapping[str, Any]) -> str | None:
+    """The object id of the registration that a state holds."""
+    ids = (str(one.get("id", "")) for one in deployment.get("resources") or () if one["type"] == APPLICATION)
+    return next((identity.rpartition("/")[2] for identity in ids if identity), None)
 
 
 def _is_new(deployment: Mapping[str, Any]) -> bool:

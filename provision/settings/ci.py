@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provision.errors import InvalidInput
+from provision.settings.namespace import own_values
 
 NAMESPACE = "office365-mail-ci"
 System = Literal["github", "gitlab", "azure-devops"]
@@ -48,23 +49,26 @@ class CiSettings:
     display_name: str
 
     @classmethod
-    def from_config(cls, config: Mapping[str, str], *, source: str = "the stack's configuration") -> CiSettings:
+    def from_config(
+        cls, config: Mapping[str, str], *, source: str = "the stack's configuration", project: str = NAMESPACE
+    ) -> CiSettings:
         """Reads the stack's configuration.
 
         Args:
             config: full key (``office365-mail-ci:subject``) to value.
             source: what to call it in messages.
+            project: the Pulumi project's name, which is not the keys' namespace.
 
         Raises:
-            InvalidInput: an unknown or missing key, or an illegal value.
+            InvalidInput: an unknown, misplaced or missing key, or an illegal value.
         """
         prefix = f"{NAMESPACE}:"
-        own = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-        unknown = [key for key in own if key not in _KEYS]
-        missing = [key for key in ("system", "subject", "mailClientId") if not own.get(key)]
-        if unknown or missing:
-            what = f"there is no key {', '.join(unknown)}" if unknown else f"{', '.join(missing)} is missing"
-            raise InvalidInput(f"{source}: {what}.", remedy=f"Valid keys of {NAMESPACE}: {', '.join(_KEYS)}.")
+        own = own_values(config, NAMESPACE, _KEYS, project=project, source=source)
+        if missing := [key for key in ("system", "subject", "mailClientId") if not own.get(key)]:
+            raise InvalidInput(
+                f"{source}: {', '.join(f'{prefix}{key}' for key in missing)} is missing.",
+                remedy=f"Valid keys: {', '.join(_KEYS)}.",
+            )
         for key, value in own.items():
             if complaint := _KEYS[key](value):
                 raise InvalidInput(f"{source}: {prefix}{key} is {value!r}; it {complaint}.", remedy="Correct it.")

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from provision.errors import InvalidInput
 from provision.settings import profile as profiles
 from provision.settings.credential import NAMES as CREDENTIALS
+from provision.settings.namespace import own_values
 from provision.settings.profile import AUDIENCES, Profile, months_complaint
 
 NAMESPACE = "office365-mail"
@@ -86,7 +87,12 @@ class StackSettings:
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, str], *, beside: Path | None = None, source: str = "the stack's configuration"
+        cls,
+        config: Mapping[str, str],
+        *,
+        beside: Path | None = None,
+        source: str = "the stack's configuration",
+        project: str = NAMESPACE,
     ) -> StackSettings:
         """Reads a stack's configuration.
 
@@ -95,19 +101,12 @@ class StackSettings:
                 are not looked at, except the ones of ``azuread:`` named in ``SHARED_KEYS``.
             beside: the folder of ``Pulumi.yaml``, for profiles of one's own.
             source: what to call the configuration in messages, for example ``Pulumi.acme.yaml``.
+            project: the Pulumi project's name, which is not the keys' namespace.
 
         Raises:
-            InvalidInput: an unknown key or an illegal value; the message names it and the valid ones.
+            InvalidInput: an unknown or misplaced key or an illegal value; the message names it and the valid ones.
         """
-        own = {
-            key.removeprefix(f"{NAMESPACE}:"): value for key, value in config.items() if key.startswith(f"{NAMESPACE}:")
-        }
-        unknown = [key for key in own if key not in KEYS]
-        if unknown:
-            raise InvalidInput(
-                f"{source}: there is no key {', '.join(f'{NAMESPACE}:{key}' for key in unknown)}.",
-                remedy=f"Valid keys: {', '.join(KEYS)}.",
-            )
+        own = own_values(config, NAMESPACE, KEYS, project=project, source=source)
         product = profiles.load(own.get("profile") or "cloudex", beside=beside)
         values: dict[str, Any] = {
             "display_name": product.display_name,

@@ -10,7 +10,8 @@ from provision.settings.ci import CiSettings
 def program() -> None:
     """Declares the identity and exports what the pipeline needs to sign in."""
     config = configuration()
-    settings = CiSettings.from_config(config, source=f"Pulumi.{pulumi.get_stack()}.yaml")
+    source, project = f"Pulumi.{pulumi.get_stack()}.yaml", pulumi.get_project()
+    settings = CiSettings.from_config(config, source=source, project=project)
     audience = program_endpoints(config).token_exchange_audience
     identity = CiIdentity("ci", CiIdentityArgs(settings, audience))
     pulumi.export("ARM_CLIENT_ID", identity.client_id)

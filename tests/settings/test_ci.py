@@ -45,7 +45,7 @@ def test_each_system(own: dict[str, str], issuer: str) -> None:
         ({"system": "azure-devops", "subject": "sc://a/b/c"}, "issuer is missing"),
         ({"system": "jenkins", "subject": "x"}, "github, gitlab, azure-devops"),
         ({"system": "github"}, "subject is missing"),
-        ({"system": "github", "subject": "repo:a/b:ref:c", "branch": "main"}, "no key branch"),
+        ({"system": "github", "subject": "repo:a/b:ref:c", "branch": "main"}, "no key office365-mail-ci:branch"),
         ({"system": "github", "subject": "repo:a/b:ref:c", "mailClientId": "mail"}, "GUID"),
         ({"system": "gitlab", "subject": "project_path:a/b:ref_type:tag:ref:1", "issuer": "http://x"}, "https"),
     ],
@@ -54,3 +54,9 @@ def test_what_is_wrong_is_named(own: dict[str, str], says: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         read(**{"mailClientId": MAIL, **own})
     assert says in str(refused.value)
+
+
+def test_a_key_under_a_renamed_projects_name_is_refused() -> None:
+    config = {"ci:system": "github", "office365-mail-ci:system": "github"}
+    with pytest.raises(InvalidInput, match="ci:system is not read"):
+        CiSettings.from_config(config, project="ci")

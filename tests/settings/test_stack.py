@@ -36,6 +36,15 @@ def test_other_namespaces_are_not_ours_to_judge() -> None:
     StackSettings.from_config({"office365-mail:companyCode": "A", "azuread:useCli": "true", "other:x": "1"})
 
 
+def test_a_key_under_a_renamed_projects_name_is_refused_and_its_other_keys_are_not() -> None:
+    """`pulumi config set companyCode` in a project named otherwise would be passed over in silence."""
+    with pytest.raises(InvalidInput, match=r"mail:companyCode is not read; .* namespace is office365-mail") as refused:
+        StackSettings.from_config({"mail:companyCode": "A", "office365-mail:companyCode": "B"}, project="mail")
+    assert "pulumi config set office365-mail:companyCode" in refused.value.remedy
+    got = StackSettings.from_config({"mail:region": "x", "office365-mail:companyCode": "B"}, project="mail")
+    assert got.company_code == "B"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
