@@ -13,7 +13,8 @@ The tree::
     ├── EngineUnavailable          9   no Pulumi engine or plugin can be had
     ├── PolicyRefuses             10   a policy of the tenant forbids what was asked
     ├── WouldOverwrite            11   refusing to replace something that is already there
-    └── Interrupted               12   stopped by a signal; running again continues
+    ├── Interrupted               12   stopped by a signal; running again continues
+    └── NotDelivered              14   a sink did not take or keep a new client secret; the old one stays valid
 
 Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret. An error
 that a Pulumi program raises inside the engine's run travels out of it whole, through the file that
@@ -139,3 +140,9 @@ class Interrupted(ProvisionError):
     """Stopped by a signal; running again continues."""
 
     exit_code = 12
+
+
+class NotDelivered(ProvisionError):
+    """A sink did not take or keep a new client secret; the one before stays valid and in use."""
+
+    exit_code = 14

@@ -70,6 +70,14 @@ class Profile:
             if value is not None and (complaint := check(value)):
                 raise IllegalValue(name, complaint)
 
+    def slot_name(self, slot: str) -> str:
+        """A slot's secret as the portal shows it; a person who follows the product's help page takes the bare name.
+
+        Args:
+            slot: ``a`` or ``b``.
+        """
+        return f"{self.secret_name} {slot.upper()}"
+
     @property
     def needs_company_code(self) -> bool:
         """Whether the redirect URI has a place for the company code."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,13 +93,13 @@ def test_a_full_disk_leaves_the_old_secret_readable(tmp_path: Path) -> None:
     former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, limit[1]))
     try:
-        with pytest.raises(InvalidInput, match="cannot be written: .*; what was in it before is still there"):
+        with pytest.raises(InvalidInput, match=r"cannot be written: .*; what was in it before is still there"):
             sink.write(delivery())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, former)
     assert (sink.stored() or pytest.fail()).value == "old" * 13
-    assert os.listdir(tmp_path) == ["mail.env"]
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("address", ["envfile:relative", "envfile:/x#not a name", "envfile:", "nothing:/x", "envfile"])

@@ -1,0 +1,611 @@
+"""Rotation: make, prove, publish, read back, put to use, wait, retire; finished by the next run wherever it stopped.
+
+Owns: the order of the steps, what is written in the journal before each of them, and what a run does with what an
+earlier one left. Does not own: how a secret is made and removed (``slots``), the places (``sinks``), the journal's
+keeping (``journal``), or when it is due (``due``).
+
+The order is the promise. At every moment the places hold a secret that works:
+
+1. *make*: the journal says which secrets were there and which slot gets one; then Entra is asked. A secret that was
+   made and whose answer nobody has is known by that, and is removed once Graph lists it.
+2. *prove*: tokens with the new secret, until Entra's servers know it. Nobody has it so far.
+3. *publish and read back*, place by place: the journal says first that a place may hold it. From here on it is not
+   removed before every place holds a later one.
+4. *put to use*: the owner of the slots (Pulumi's stack, for example) is told; the one before becomes old.
+5. *retire*: when the overlap is over, after every place was read back once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from provision.errors import InvalidInput, NotDelivered, ProvisionError
+from provision.journal.lease import Lease
+from provision.microsoft.objects import NewPassword, Password
+from provision.secrets.due import Pace, days
+from provision.secrets.record import Pending, Place, Record, Secret
+from provision.secrets.sinks import Delivery, Sink, Stored
+from provision.settings.stack import SLOTS, Slot
+
+_LOOKS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each look at a place, or at Graph's list, for what was just written there."""
+_ONE_STEP = 40.0
+"""How long a step that cannot be taken back may take, seconds."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A slot's secret as the slots' owner knows it."""
+
+    key_id: str
+    expires: datetime
+
+
+class Slots(Protocol):
+    """The two places for client secrets of one registration, and who owns them."""
+
+    tenant_id: str
+    client_id: str
+
+    def name(self, slot: Slot) -> str:
+        """The display name of a slot's secrets."""
+
+    def passwords(self) -> tuple[Password, ...]:
+        """Every client secret of the registration, ours or not, as Graph lists them now."""
+
+    def held(self) -> Mapping[Slot, Held]:
+        """Which secrets the owner has in its slots."""
+
+    def active(self) -> Slot | None:
+        """The slot whose secret the owner has in use."""
+
+    def mint(self, slot: Slot) -> NewPassword:
+        """Makes a secret in an empty slot."""
+
+    def recall(self, slot: Slot) -> NewPassword | None:
+        """A slot's secret with its value, where the owner keeps values."""
+
+    def activate(self, secret: Secret) -> None:
+        """Puts a slot's secret to use; the same again changes nothing."""
+
+    def remove(self, secret: Secret) -> None:
+        """Empties a slot of one secret; nothing when it is gone already."""
+
+    def remove_foreign(self, key_id: str) -> None:
+        """Removes a secret that no slot knows; nothing when it is gone already."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a run is asked for."""
+
+    now: bool = False
+    """Rotate although it is not due."""
+    compromised: bool = False
+    """Rotate now and retire what was there at once, without an overlap."""
+    retire: tuple[str, ...] = ()
+    """Key ids of foreign secrets to retire too."""
+    wait: bool = False
+    """Stay until the overlap is over and retire in this run."""
+
+
+@dataclass
+class Report:
+    """What a run did and what it leaves."""
+
+    made: Secret | None = None
+    active: Secret | None = None
+    retired: list[str] = field(default_factory=list)
+    retiring: list[Secret] = field(default_factory=list)
+    """Old ones whose overlap is not over."""
+    foreign: list[Password] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def work_for(
+    record: Record,
+    passwords: Sequence[Password],
+    held: Mapping[Slot, Held],
+    *,
+    name: Callable[[Slot], str],
+    places: Iterable[str],
+    wish: Wish,
+    pace: Pace,
+    now: datetime,
+) -> str:
+    """Why there is something to do; an empty string when there is not. Nothing is changed.
+
+    Args:
+        record: what the journal remembers.
+        passwords: the registration's client secrets.
+        held: the owner's slots.
+        name: the display name of a slot's secrets.
+        places: the sinks' addresses.
+        wish: what was asked for.
+        pace: when it is due.
+        now: the present, by Microsoft's clock.
+    """
+    if wish.compromised:
+        return "the secret in use is compromised"
+    if wish.now:
+        return "asked for"
+    if record.unfinished or _strays(record, record.suspects, passwords, name):
+        return "an earlier run did not end"
+    if wish.retire or record.retire:
+        return "foreign secrets are to be retired"
+    active = record.active
+    known = {active.key_id} if active is not None else {one.key_id for one in held.values()}
+    in_use = [password for password in passwords if password.key_id in known]
+    if not in_use:
+        return "no secret of this toolkit is in use"
+    newest = max(in_use, key=lambda password: password.end or now)
+    if newest.end is not None and pace.is_due(start=newest.start, end=newest.end, now=now):
+        return f"the secret in use ends {newest.end:%Y-%m-%d}, in {days(newest.end - now)}"
+    if any(_over(old, now) for old in record.in_state("old")):
+        return "an old secret's overlap is over"
+    if active is not None and any(not _holds(record, place, active.key_id) for place in places):
+        return "a sink does not have the secret in use yet"
+    return ""
+
+
+class Rotation:
+    """One run over one registration, under its lease.
+
+    Args:
+        slots: the registration's slots and their owner.
+        sinks: where the value goes; empty when the owner itself is where it is read (Pulumi's outputs).
+        lease: the journal, held by this process.
+        prove: gets tokens with a value, or raises.
+        pace: overlap and margin.
+        now: the present, by Microsoft's clock.
+        say: told single lines on the way.
+        pause: waits a number of seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: Slots,
+        sinks: Sequence[Sink],
+        lease: Lease,
+        prove: Callable[[str], object],
+        pace: Pace,
+        now: Callable[[], datetime],
+        say: Say,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._slots = slots
+        self._sinks = tuple(sinks)
+        self._lease = lease
+        self._prove = prove
+        self._pace = pace
+        self._now = now
+        self._say = say
+        self._pause = pause
+        self._record = Record.from_json(lease.body)
+        self._values: dict[str, str] = {}
+        self._report = Report()
+
+    def run(self, wish: Wish) -> Report:
+        """Does what is due, wished for, or left over.
+
+        Raises:
+            InvalidInput: a wish that cannot be fulfilled (a foreign key id that is none, an occupied slot).
+            NotDelivered: a place did not take or keep the secret; nothing is retired.
+            ProvisionError: from Entra, Graph, the journal or a place; running again goes on.
+        """
+        passwords = self._slots.passwords()
+        self._meet(passwords)
+        self._take_wishes(wish, passwords)
+        if self._record.pending is not None:
+            self._settle()
+        incoming = self._incoming()
+        if incoming is not None:
+            self._bring(incoming, wish)
+        if self._must_make(wish) and (incoming is None or wish.compromised):
+            self._report.made = self._make(wish)
+            self._bring(self._report.made, wish)
+        elif incoming is None:
+            self._complete()
+        self._retire(wish)
+        self._report.active = self._record.active
+        self._report.retiring = self._record.in_state("old")
+        self._report.foreign = [p for p in self._slots.passwords() if p.key_id not in self._record.secrets]
+        return self._report
+
+    def _bring(self, secret: Secret, wish: Wish) -> None:
+        self._say("proving that it works")
+        self._prove(self._values[secret.key_id])
+        self._remove_suspects(secret)
+        self._publish(secret)
+        self._put_to_use(secret, wish)
+
+    # What is there
+
+    def _meet(self, passwords: Sequence[Password]) -> None:
+        """Brings the record and the owner's slots together: what the owner made before there was a journal is ours."""
+        record, active = self._record, self._slots.active()
+        for slot, held in self._slots.held().items():
+            if held.key_id in record.secrets or (record.pending is not None and record.pending.slot == slot):
+                continue
+            in_use = slot == active
+            record.secrets[held.key_id] = Secret(
+                held.key_id,
+                slot,
+                "active" if in_use else "old",
+                _written(held.expires),
+                retire_after=None if in_use else _written(self._now() + self._pace.overlap),
+            )
+        there = {password.key_id for password in passwords}
+        missing = [one for one in record.in_state("active", "old") if one.key_id not in there]
+        if missing and self._are_gone(missing):
+            for secret in missing:
+                self._say(f"the client secret {secret.key_id} is gone from the tenant")
+                del record.secrets[secret.key_id]
+            self._save()
+
+    def _are_gone(self, missing: Sequence[Secret]) -> bool:
+        """Whether Graph goes on not listing them: one answer may come from a server that is a little behind."""
+        for seconds in _LOOKS[1:4]:
+            self._pause(seconds)
+            there = {password.key_id for password in self._slots.passwords()}
+            if any(secret.key_id in there for secret in missing):
+                return False
+        return True
+
+    def _take_wishes(self, wish: Wish, passwords: Sequence[Password]) -> None:
+        there = {password.key_id for password in passwords}
+        for key_id in wish.retire:
+            if key_id in self._record.secrets:
+                raise InvalidInput(
+                    f"The client secret {key_id} is this toolkit's own; it retires by itself.",
+                    remedy="Name only key ids of secrets that somebody else made.",
+                )
+            if key_id not in there:
+                raise InvalidInput(
+                    f"The registration has no client secret with the key id {key_id}.",
+                    remedy="`provision secrets status` lists them.",
+                )
+        wanted = [k for k in dict.fromkeys([*self._record.retire, *wish.retire]) if k in there]
+        if wanted != self._record.retire:
+            self._record.retire = wanted
+            self._save()
+
+    def _settle(self) -> None:
+        """An earlier run asked Entra for a secret and did not note the answer."""
+        pending = self._record.pending
+        if pending is None:
+            return
+        kept = self._slots.recall(pending.slot)
+        if kept is not None and kept.key_id not in pending.before and kept.key_id not in self._record.secrets:
+            self._say(f"an earlier run made the client secret {kept.key_id}; going on with it")
+            self._register(kept, pending.slot)
+            return
+        self._record.pending, self._record.suspects = None, pending
+        self._save()
+        self._remove_listed(pending)
+
+    def _incoming(self) -> Secret | None:
+        """The secret that an earlier run made and did not bring everywhere, if its value can still be had."""
+        for secret in self._record.in_state("published", "minted"):
+            value = self._value_of(secret)
+            if value is not None:
+                self._say(f"an earlier run did not end: going on with the client secret {secret.key_id}")
+                return secret
+            if secret.state == "minted":
+                self._say(f"removing the client secret {secret.key_id}: it was made and its value was never stored")
+                self._lease.require(_ONE_STEP)
+                self._slots.remove(secret)
+                del self._record.secrets[secret.key_id]
+                self._save()
+            else:
+                self._say(f"the value of the client secret {secret.key_id} is known to none but a sink: replacing it")
+        return None
+
+    def _value_of(self, secret: Secret) -> str | None:
+        """A secret's value: of this run, of the slots' owner, or of a place that shows what it holds."""
+        if secret.key_id in self._values:
+            return self._values[secret.key_id]
+        kept = self._slots.recall(secret.slot)
+        if kept is not None and kept.key_id == secret.key_id:
+            self._values[secret.key_id] = kept.value
+            return kept.value
+        for sink in self._sinks:
+            place = self._record.places.get(sink.address)
+            if place is None or place.key_id != secret.key_id:
+                continue
+            try:
+                stored = sink.stored()
+            except ProvisionError:
+                continue  # another place may have it
+            if stored is not None and stored.value is not None and secret.is_value(stored.value):
+                self._values[secret.key_id] = stored.value
+                return stored.value
+        return None
+
+    # Make and prove
+
+    def _must_make(self, wish: Wish) -> bool:
+        active = self._record.active
+        if wish.now or wish.compromised or active is None or self._record.in_state("published"):
+            return True
+        start = next((p.start for p in self._slots.passwords() if p.key_id == active.key_id), None)
+        return self._pace.is_due(start=start, end=active.ends, now=self._now())
+
+    def _make(self, wish: Wish) -> Secret:
+        slot = self._idle_slot(wish)
+        for sink in self._sinks:
+            sink.check()
+        suspects = self._record.suspects
+        before = suspects.before if suspects is not None else [p.key_id for p in self._slots.passwords()]
+        self._record.pending = Pending(slot, before)
+        self._save()
+        self._lease.require(_ONE_STEP)
+        self._say(f"making the client secret {self._slots.name(slot)}")
+        return self._register(self._slots.mint(slot), slot)
+
+    def _idle_slot(self, wish: Wish) -> Slot:
+        """The slot that the new secret gets: one whose secret, if any, nobody uses any more."""
+        active = self._record.active
+        published = self._record.in_state("published")
+        if published:
+            return published[0].slot
+        held = self._slots.held()
+        candidates = [slot for slot in SLOTS if active is None or slot != active.slot]
+        idle = next((slot for slot in candidates if slot not in held), candidates[0])
+        for old in self._record.in_state("old"):
+            if old.slot != idle:
+                continue
+            if not wish.compromised and not _over(old, self._now()):
+                raise InvalidInput(
+                    f"The secret that was replaced last, {old.key_id}, is in its overlap until {old.retire_after}; "
+                    "a third one would leave no time to fetch the second.",
+                    remedy="Run again after that. When a secret is known to others: --compromised.",
+                )
+            self._remove_old(old)
+        return idle
+
+    def _register(self, made: NewPassword, slot: Slot) -> Secret:
+        secret = Secret(made.key_id, slot, "minted", _written(made.end), made=_written(self._now()))
+        secret.remember_value(made.value)
+        self._values[made.key_id] = made.value
+        self._record.secrets[made.key_id] = secret
+        self._record.pending = None
+        self._save()
+        return secret
+
+    def _remove_suspects(self, proven: Secret) -> None:
+        """A secret made before the proven one, whose answer was lost: by now Graph lists it too."""
+        suspects = self._record.suspects
+        if suspects is None:
+            return
+        for seconds in _LOOKS:
+            self._pause(seconds)
+            if any(password.key_id == proven.key_id for password in self._slots.passwords()):
+                break
+        self._remove_listed(suspects)
+        self._record.suspects = None
+        self._save()
+
+    def _remove_listed(self, suspects: Pending) -> None:
+        for key_id in _strays(self._record, suspects, self._slots.passwords(), self._slots.name):
+            self._say(f"removing the client secret {key_id}: it was made and its value was never stored")
+            self._lease.require(_ONE_STEP)
+            self._slots.remove_foreign(key_id)
+
+    # Publish and put to use
+
+    def _publish(self, secret: Secret) -> None:
+        failed: list[tuple[Sink, ProvisionError]] = []
+        for sink in self._sinks:
+            if _holds(self._record, sink.address, secret.key_id):
+                continue
+            try:
+                self._deliver(secret, sink)
+            except ProvisionError as refused:
+                failed.append((sink, refused))
+        if failed:
+            raise _not_delivered(failed)
+
+    def _deliver(self, secret: Secret, sink: Sink) -> None:
+        delivery = Delivery(
+            self._slots.tenant_id, self._slots.client_id, secret.key_id, secret.ends, self._values[secret.key_id]
+        )
+        before = sink.stored()
+        self._record.places[sink.address] = Place(secret.key_id)
+        if secret.state == "minted":
+            secret.state = "published"
+        self._save()
+        self._lease.require(_ONE_STEP)
+        self._say(f"writing it to {sink.address}")
+        if before is None or before.value != delivery.value:
+            sink.write(delivery)
+        stored = self._read_back(sink, delivery, before)
+        self._record.places[sink.address] = Place(secret.key_id, confirmed=True, changed=stored.changed)
+        self._save()
+
+    def _read_back(self, sink: Sink, delivery: Delivery, before: Stored | None) -> Stored:
+        for seconds in _LOOKS:
+            self._pause(seconds)
+            stored = sink.stored()
+            if stored is not None and _is_delivered(stored, delivery, before):
+                return stored
+        raise NotDelivered(
+            "it accepted the new client secret but does not hold it.", remedy="Look at the place, then run again."
+        )
+
+    def _put_to_use(self, secret: Secret, wish: Wish) -> None:
+        self._lease.require(_ONE_STEP)
+        self._slots.activate(secret)
+        now = self._now()
+        overlap = timedelta(0) if wish.compromised else self._pace.overlap
+        for other in self._record.in_state("active", "published"):
+            if other.key_id != secret.key_id:
+                other.state, other.retire_after = "old", _written(now + overlap)
+        secret.state, secret.activated = "active", _written(now)
+        if wish.compromised:
+            for other in self._record.in_state("old"):
+                other.retire_after = _written(now)
+        self._save()
+
+    def _complete(self) -> None:
+        """Brings the secret in use to places that were added since."""
+        active = self._record.active
+        without = [s for s in self._sinks if active is not None and not _holds(self._record, s.address, active.key_id)]
+        if active is None or not without:
+            return
+        if self._value_of(active) is None:
+            names = ", ".join(sink.address for sink in without)
+            self._note(
+                f"{names} gets its secret with the next rotation (--now for one at once): nobody keeps the value."
+            )
+            return
+        for sink in without:
+            sink.check()
+        self._publish(active)
+
+    # Retire
+
+    def _retire(self, wish: Wish) -> None:
+        while True:
+            if self._ready(wish):
+                self._require_in_use()
+                for secret in self._ready(wish):
+                    self._remove_old(secret)
+                self._retire_foreign(wish)
+            elif self._foreign_ready(wish):
+                self._require_in_use()
+                self._retire_foreign(wish)
+            left = self._record.in_state("old")
+            if not left or not wish.wait:
+                return
+            after = min(_moment(secret.retire_after) for secret in left)
+            self._pause(max(0.05, min(5.0, (after - self._now()).total_seconds())))
+
+    def _ready(self, wish: Wish) -> list[Secret]:
+        now = self._now()
+        return [old for old in self._record.in_state("old") if wish.compromised or _over(old, now)]
+
+    def _foreign_ready(self, wish: Wish) -> bool:
+        active = self._record.active
+        if not self._record.retire or active is None:
+            return False
+        since = _moment(active.activated) if active.activated else datetime.min.replace(tzinfo=UTC)
+        if wish.compromised or since + self._pace.overlap <= self._now():
+            return True
+        self._note(
+            f"{', '.join(self._record.retire)} will be retired after {since + self._pace.overlap:%Y-%m-%d %H:%M} UTC."
+        )
+        return False
+
+    def _retire_foreign(self, wish: Wish) -> None:
+        if not self._foreign_ready(wish):
+            return
+        for key_id in list(self._record.retire):
+            self._lease.require(_ONE_STEP)
+            self._slots.remove_foreign(key_id)
+            self._report.retired.append(key_id)
+            self._record.retire.remove(key_id)
+            self._save()
+
+    def _require_in_use(self) -> None:
+        """Before anything is retired: every place still holds the secret in use, and it works."""
+        active = self._record.active
+        if active is None:
+            raise InvalidInput(
+                "No client secret of this toolkit is in use, so nothing is retired.", remedy="Rotate first: --now."
+            )
+        failed: list[tuple[Sink, ProvisionError]] = []
+        for sink in self._sinks:
+            try:
+                self._require_held(sink, active)
+            except ProvisionError as refused:
+                failed.append((sink, refused))
+        if failed:
+            raise _not_delivered(failed)
+        value = self._value_of(active)
+        if value is not None:
+            self._prove(value)
+
+    def _require_held(self, sink: Sink, active: Secret) -> None:
+        stored, place = sink.stored(), self._record.places.get(sink.address)
+        if stored is not None and place is not None and place.confirmed and place.key_id == active.key_id:
+            if stored.value is not None:
+                if not active.digest or active.is_value(stored.value):
+                    return
+            elif stored.key_id is not None:
+                if stored.key_id == active.key_id:
+                    return
+            elif stored.changed == place.changed:
+                return
+        raise NotDelivered("it no longer holds the secret in use.", remedy="Run with --now to write a new one there.")
+
+    def _remove_old(self, secret: Secret) -> None:
+        self._say(f"retiring the client secret {secret.key_id} ({self._slots.name(secret.slot)})")
+        self._lease.require(_ONE_STEP)
+        self._slots.remove(secret)
+        del self._record.secrets[secret.key_id]
+        self._report.retired.append(secret.key_id)
+        self._save()
+
+    def _note(self, text: str) -> None:
+        if text not in self._report.notes:
+            self._report.notes.append(text)
+
+    def _save(self) -> None:
+        self._lease.save(self._record.to_json())
+
+
+def _strays(
+    record: Record, suspects: Pending | None, passwords: Sequence[Password], name: Callable[[Slot], str]
+) -> list[str]:
+    """Key ids of secrets that a run made without getting the answer: nobody has their value."""
+    if suspects is None:
+        return []
+    return [
+        password.key_id
+        for password in passwords
+        if password.display_name == name(suspects.slot)
+        and password.key_id not in suspects.before
+        and password.key_id not in record.secrets
+    ]
+
+
+def _holds(record: Record, address: str, key_id: str) -> bool:
+    place = record.places.get(address)
+    return place is not None and place.confirmed and place.key_id == key_id
+
+
+def _is_delivered(stored: Stored, delivery: Delivery, before: Stored | None) -> bool:
+    if stored.value is not None:
+        return stored.value == delivery.value
+    if stored.key_id is not None:
+        return stored.key_id == delivery.key_id
+    return stored.changed is not None and (before is None or stored.changed != before.changed)
+
+
+def _not_delivered(failed: Sequence[tuple[Sink, ProvisionError]]) -> NotDelivered:
+    said = " ".join(f"{sink.address}: {refused.message}" for sink, refused in failed)
+    todo = " ".join(dict.fromkeys(refused.remedy for _, refused in failed if refused.remedy))
+    return NotDelivered(
+        f"The new client secret is not everywhere, so the old one stays valid and in use. {said}",
+        remedy=f"{todo} Running again goes on from here.".strip(),
+    )
+
+
+def _over(secret: Secret, now: datetime) -> bool:
+    return secret.retire_after is not None and _moment(secret.retire_after) <= now
+
+
+def _moment(text: str | None) -> datetime:
+    return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
