@@ -4,10 +4,12 @@ Owns: these tables. Does not own: any tenant's objects (``seed`` makes those fro
 
 Sources, so that no id comes from memory:
 
-- ``permissions.json``: Microsoft Graph rows from ``permissions/permissions-descriptions.json`` and
-  ``permissions/new/provisioningInfo.json`` of microsoftgraph/microsoft-graph-devx-content (snapshot 2026-08-07), which
-  were compared with each other; Office 365 Exchange Online rows from a dump of that service principal's published
-  roles and scopes, ``SMTP.SendAsApp`` from two public manifests that agree.
+- ``permissions.json``, Microsoft Graph: every scope and role of ``permissions/permissions-descriptions.json`` in
+  microsoftgraph/microsoft-graph-devx-content (snapshot 2026-08-07), and those that ``provisioningInfo.json`` there has
+  as enabled and not hidden in the public cloud; permissions for one team or chat ("RSC") are not scopes or roles.
+- ``permissions.json``, Office 365 Exchange Online: two public dumps of that service principal's scopes and roles, which
+  agree; ``SMTP.SendAsApp`` from two public manifests that agree. The dumps do not say which scopes need an
+  administrator: those whose namesake in Microsoft Graph does (and ``Exchange.Manage``).
   A row: name, delegated id, whether the delegated one needs an administrator, application id, and the three display
   names (administrator's consent page, user's consent page, application permission).
 - Role template ids: "Microsoft Entra built-in roles" (MicrosoftDocs/entra-docs, permissions-reference, 2026-01-20).
@@ -49,7 +51,7 @@ class Permission:
 
 @cache
 def permissions(resource_app_id: str) -> tuple[Permission, ...]:
-    """The permissions that a Microsoft resource publishes (those this project and its clients use).
+    """The permissions that a Microsoft resource publishes.
 
     Args:
         resource_app_id: ``GRAPH_APP_ID`` or ``EXCHANGE_APP_ID``; any other id has none.

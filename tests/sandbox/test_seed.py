@@ -9,6 +9,7 @@ import pytest
 
 from provision.sandbox import hashing, published, seed
 from provision.sandbox.directory import Directory
+from provision.sandbox.graph.permissions import RULES
 
 
 @pytest.fixture
@@ -71,9 +72,9 @@ def test_a_second_tenant_shares_nothing_but_what_microsoft_publishes(directory):
 @pytest.mark.parametrize("app_id", [published.GRAPH_APP_ID, published.EXCHANGE_APP_ID])
 def test_published_permissions_are_guids_and_unique(app_id):
     rows = published.permissions(app_id)
-    ids = [i for row in rows for i in (row.scope_id, row.role_id) if i]
-    assert len(set(ids)) == len(ids)
-    assert all(str(uuid.UUID(i)) == i for i in ids)
+    for ids in ([row.scope_id for row in rows if row.scope_id], [row.role_id for row in rows if row.role_id]):
+        assert len(set(ids)) == len(ids)
+        assert all(str(uuid.UUID(i)) == i for i in ids)
     assert len({row.value for row in rows}) == len(rows)
     assert all(row.scope_id or row.role_id for row in rows)
 
@@ -93,6 +94,17 @@ def test_the_ids_that_the_mail_application_asks_for(name, delegated, application
     assert published.scope_id(published.GRAPH_APP_ID, name) == delegated
     if application:
         assert published.role_id(published.GRAPH_APP_ID, name) == application
+
+
+def test_every_permission_that_an_operation_asks_for_can_be_granted():
+    """A rule that names a permission nobody can hold would be a wall; each name must be in the list, in its form."""
+    published_names = {
+        True: {p.value.lower() for p in published.permissions(published.GRAPH_APP_ID) if p.scope_id},
+        False: {p.value.lower() for p in published.permissions(published.GRAPH_APP_ID) if p.role_id},
+    }
+    for name, rule in RULES.items():
+        assert rule.delegated <= published_names[True], name
+        assert rule.application <= published_names[False], name
 
 
 def test_first_party_clients_hold_only_scopes_that_graph_publishes():

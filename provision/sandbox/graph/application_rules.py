@@ -176,7 +176,12 @@ def _check_identifier_uris(call: Call, application: Document, before: Document |
 
 
 def _check_required_access(call: Call, application: Document) -> None:
-    """Shape, limits, and that each id is published by its resource, when that resource is known to the tenant."""
+    """Shape, limits, and that each id is published by its resource, when that resource is known to the tenant.
+
+    Microsoft is laxer: it stores an id that the resource does not publish, and the portal shows it as unrecognized
+    (hashicorp/terraform-provider-azuread#1461). Here such an id is refused on purpose, because it can only be a mistake
+    that nobody would see before the consent fails.
+    """
     rows = application["requiredResourceAccess"]
     for row in rows:
         for name in ("resourceAppId", "resourceAccess"):

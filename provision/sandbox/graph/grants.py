@@ -91,6 +91,7 @@ def _principal(call: Call, consent_type: str, principal: str | None) -> str | No
 
 
 def _check_scopes(resource: Document, text: str) -> None:
+    """Refuses a scope that the resource does not publish, on purpose: no source says what Microsoft does with one."""
     known = {scope["value"].lower() for scope in resource["oauth2PermissionScopes"] if scope["isEnabled"]}
     for name in text.split():
         if name.lower() not in known | _ALWAYS_KNOWN:
