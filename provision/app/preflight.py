@@ -25,6 +25,7 @@ from provision.settings.endpoints import Endpoints
 from provision.settings.stack import StackSettings
 
 _PASSING_NAME = "TERRAFORM_UPDATE_"
+_NOT_SEEN = "{caller} may not read the tenant's consents (Directory.Read.All); what the last run knew of them counts."
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ class Existing:
     object_id: str
     app_id: str
     display_name: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the stack's state holds of the registration, which the command knows and a program cannot read."""
+
+    application: str | None = None
+    """Object id."""
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ def preflight(
     *,
     project: str,
     stack: str,
-    in_state: Callable[[], str | None] = lambda: None,
+    held: Callable[[], Held] | None = None,
     now: datetime | None = None,
 ) -> Preflight:
     """Checks everything that can be checked without changing anything.
@@ -115,8 +125,8 @@ def preflight(
         graph: Microsoft Graph as the caller sees it.
         project: the Pulumi project's name.
         stack: the stack's name.
-        in_state: tells the object id of the registration that the stack's state holds, for one that does not bear the
-            stack's tag (somebody removed it; the stack was renamed); a program cannot read its own state.
+        held: what the state holds, asked only where the tenant shows too little: a registration without the stack's
+            tag (somebody removed it; the stack was renamed), grants that the caller may not list.
         now: the present; the machine's clock without it.
 
     Raises:
@@ -134,8 +144,8 @@ def preflight(
             "The tenant has no Microsoft Graph.", remedy="Check that it is a work tenant and that the cloud is right."
         )
     scopes = scope_ids(settings.scopes, publishes.permissions)
-    existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id), in_state)
-    grant = _tenant_grant(graph, existing, publishes.object_id)
+    existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id), held)
+    grant, seen = _tenant_grant(graph, existing, publishes.object_id, held)
     _require_right_to_register(caller, graph, existing)
     now = now or datetime.now(UTC)
     rules, reckoned = _secret(settings, graph, existing, now)
@@ -152,7 +162,10 @@ def preflight(
         existing=tuple(Existing(app.object_id, app.app_id, app.display_name) for app in existing),
         grant_id=grant.id if grant else None,
         grant_scopes=grant.scopes if grant else (),
-        notes=tuple(_notes(settings, caller, rules, reckoned, grant)),
+        notes=(
+            *_notes(settings, caller, rules, reckoned, grant),
+            *(() if seen else (_NOT_SEEN.format(caller=caller.name),)),
+        ),
     )
 
 
@@ -172,7 +185,7 @@ def finish_interrupted_create(found: Preflight, settings: StackSettings, graph: 
             graph.rename(app.object_id, settings.display_name)
 
 
-def _existing(settings: StackSettings, graph: Graph, tag: str, in_state: Callable[[], str | None]) -> list[Application]:
+def _existing(settings: StackSettings, graph: Graph, tag: str, held: Callable[[], Held] | None) -> list[Application]:
     """The stack's registration by its tag; one that was adopted and not yet changed has none."""
     existing = graph.applications_by_tag(tag)
     if len(existing) > 1:
@@ -183,21 +196,32 @@ def _existing(settings: StackSettings, graph: Graph, tag: str, in_state: Callabl
         )
     if existing:
         return existing
-    known = in_state()
+    known = held().application if held else None
     found = graph.application(known) if known else None
     if found is None and settings.adopted_client_id:
         found = graph.application_by_app_id(settings.adopted_client_id)
     return [found] if found else []
 
 
-def _tenant_grant(graph: Graph, existing: list[Application], resource_id: str) -> Grant | None:
-    """The grant for the whole tenant that the existing registration has on Microsoft Graph."""
+def _tenant_grant(
+    graph: Graph, existing: list[Application], resource_id: str, held: Callable[[], Held] | None
+) -> tuple[Grant | None, bool]:
+    """The grant for the whole tenant that the existing registration has on Microsoft Graph, and whether it was seen.
+
+    Listing grants takes Directory.Read.All ("List oauth2PermissionGrants"), which a pipeline that may change only what
+    it owns has not: for it the last run's record in the state counts, or its run would drop the grant.
+    """
     if not existing:
-        return None
+        return None, True
     principal = graph.service_principal(existing[0].app_id)
     if principal is None:
-        return None
-    return tenant_grant(graph.grants(principal.object_id), resource_id)
+        return None, True
+    try:
+        return tenant_grant(graph.grants(principal.object_id), resource_id), True
+    except NotPermitted:
+        if held is None:
+            raise
+        return held().grant, False
 
 
 def tenant_grant(grants: Iterable[Grant], resource_id: str) -> Grant | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.app import ownership
-from provision.app.adopt import APPLICATION, Difference, drift, import_plan
+from provision.app.adopt import Difference, drift, import_plan
 from provision.app.component import TYPE as COMPONENT
 from provision.app.component import slot_display_names, slot_name
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
@@ -34,6 +34,7 @@ from provision.microsoft.graph import Graph
 from provision.microsoft.objects import Application
 from provision.microsoft.tokens import Caller
 from provision.onboard.handoff import write_handoff
+from provision.onboard.held import held
 from provision.onboard.project import Request, choose_stack, find_project
 from provision.onboard.recover import Interrupted, recover, remove_leftovers
 from provision.secrets.slots import ensure_secret, require_place
@@ -271,12 +272,12 @@ class Onboarding:
     def _require_adoptable(self, run: _SignedIn, application: Application) -> None:
         """Refuses a second registration for this stack, and one that another stack would go on changing."""
         tag = self._tag(run)
-        held = {found.object_id for found in run.graph.applications_by_tag(tag)}
-        if known := _application_in(run.runner.export_if_made()):
-            held.add(known)
-        if held - {application.object_id}:
+        ours = {found.object_id for found in run.graph.applications_by_tag(tag)}
+        if known := held(run.runner.export_if_made()).application:
+            ours.add(known)
+        if ours - {application.object_id}:
             raise InvalidInput(
-                f"The stack {self.stack} has an app registration already (object id {', '.join(sorted(held))}).",
+                f"The stack {self.stack} has an app registration already (object id {', '.join(sorted(ours))}).",
                 remedy="Adopt into a stack of its own: --stack NAME.",
             )
         if other := ownership.other_stack(application.tags, tag):
@@ -351,7 +352,7 @@ class Onboarding:
             run.graph,
             project=run.runner.project_name,
             stack=self.stack,
-            in_state=lambda: _application_in(run.runner.export_if_made()),
+            held=lambda: held(run.runner.export_if_made()),
         )
         if not found.existing:
             self._require_never_made(run)
@@ -430,12 +431,6 @@ class Onboarding:
         except ProvisionError as refused:
             return [str(refused)]
         return [f"Verified publisher set: {run.settings.mpn_id}."]
-
-
-def _application_in(deployment: Mapping[str, Any]) -> str | None:
-    """The object id of the registration that a state holds."""
-    ids = (str(one.get("id", "")) for one in deployment.get("resources") or () if one["type"] == APPLICATION)
-    return next((identity.rpartition("/")[2] for identity in ids if identity), None)
 
 
 def _is_new(deployment: Mapping[str, Any]) -> bool:

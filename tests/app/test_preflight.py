@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,17 +12,20 @@ import pytest
 
 from provision.app import ownership, rights
 from provision.app.adopt import import_plan
-from provision.app.preflight import Preflight, finish_interrupted_create, preflight
+from provision.app.preflight import Held, Preflight, finish_interrupted_create, preflight
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, SignInFailed, StateUnavailable
+from provision.microsoft.credentials import sign_in
 from provision.microsoft.graph import Graph
-from provision.microsoft.objects import GRAPH_APP_ID
+from provision.microsoft.objects import GRAPH_APP_ID, Grant
 from provision.microsoft.tokens import Caller
 from provision.sandbox import Sandbox, Tenant
+from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
 from provision.settings.stack import StackSettings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PROJECT, STACK = "office365-mail", "acme"
+OWNED_BY_ID = "18a4783c-866b-4cc7-a460-3d5e5662c884"
 SCOPES = ("Mail.Send", "User.Read", "offline_access")
 
 
@@ -188,6 +192,44 @@ def test_told_not_to_consent_a_consent_is_left_as_it_is(run: Any, api: httpx.Cli
     assert got.granted_scopes(silent) == ("Mail.Send",)
     assert got.consent_pending(silent) == ("User.Read", "offline_access")
     assert any("grantConsent is false" in note and "Revoke it" in note for note in got.notes)
+
+
+def test_a_caller_that_may_not_list_grants_leaves_the_last_runs_consent_alone(
+    api: httpx.Client, admin: CredentialSetting, endpoints: Endpoints, caller: Caller
+) -> None:
+    """A pipeline with Application.ReadWrite.OwnedBy alone; without the state's record there is nothing to go by."""
+    graph_id = api.get(f"/v1.0/servicePrincipals?$filter=appId eq '{GRAPH_APP_ID}'").json()["value"][0]["id"]
+    made, pipeline = make(api), make(api, tags=[])
+    api.post("/v1.0/servicePrincipals", json={"appId": made["appId"]}).raise_for_status()
+    principal = api.post("/v1.0/servicePrincipals", json={"appId": pipeline["appId"]}).raise_for_status().json()
+    role = {"principalId": principal["id"], "resourceId": graph_id, "appRoleId": OWNED_BY_ID}
+    api.post(f"/v1.0/servicePrincipals/{principal['id']}/appRoleAssignments", json=role).raise_for_status()
+    secret = api.post(f"/v1.0/applications/{pipeline['id']}/addPassword", json={}).raise_for_status().json()
+    narrow = replace(admin, client_id=pipeline["appId"], client_secret=secret["secretText"])
+    signed_in, who = sign_in(narrow, endpoints)
+    known = Held(made["id"], Grant("g", "client", graph_id, "AllPrincipals", (*SCOPES, "Calendars.Read")))
+    with Graph(signed_in, endpoints, retry_delay=0.0) as graph:
+
+        def look(held: Callable[[], Held] | None) -> Preflight:
+            return preflight(settings(), endpoints, who, graph, project=PROJECT, stack=STACK, held=held, now=NOW)
+
+        got = look(lambda: known)
+        assert (got.grant_id, got.granted_scopes(settings())) == ("g", (*SCOPES, "Calendars.Read"))
+        assert got.consent_pending(settings()) == ()
+        assert any("may not read the tenant's consents" in note for note in got.notes)
+        with pytest.raises(NotPermitted, match="list the grants"):
+            look(None)
+
+
+def test_a_registration_that_lost_its_tag_is_known_from_the_state(
+    api: httpx.Client, graph: Graph, endpoints: Endpoints, caller: Caller
+) -> None:
+    made = make(api, tags=[])
+    for known, seen in ((Held(made["id"]), [made["id"]]), (Held(), [])):
+        got = preflight(
+            settings(), endpoints, caller, graph, project=PROJECT, stack=STACK, held=lambda known=known: known, now=NOW
+        )
+        assert [app.object_id for app in got.existing] == seen
 
 
 def test_two_registrations_of_one_stack_stop_the_run(run: Any, api: httpx.Client) -> None:
