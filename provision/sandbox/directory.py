@@ -1,6 +1,6 @@
 """The only state of the local tenants: documents in one SQLite file.
 
-Owns: storage, identity of objects, soft deletion, the clock and replication visibility.
+Owns: storage, identity of objects, soft deletion, what changed in which order, the clock and replication visibility.
 Does not own: HTTP, wire errors, permissions, which properties exist (``graph.schema`` has them).
 
 A document is a JSON object with the property names of Microsoft Graph. Names that start with ``_`` are private to the
@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ CREATE TABLE IF NOT EXISTS object_key (
   tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL COLLATE NOCASE, id TEXT NOT NULL,
   PRIMARY KEY (tenant, kind, name, value, id));
 CREATE INDEX IF NOT EXISTS object_key_id ON object_key (tenant, kind, id);
+CREATE TABLE IF NOT EXISTS change (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+  property TEXT NOT NULL, at REAL NOT NULL, UNIQUE (tenant, kind, id, property));
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, tenant TEXT, method TEXT NOT NULL, host TEXT NOT NULL,
@@ -54,6 +58,22 @@ KEYS: dict[str, tuple[str, ...]] = {
     "session": ("_hash",),
 }
 """Which properties of a kind can be looked up without reading every document; a new lookup is one entry."""
+
+TRACKED = ("application", "servicePrincipal")
+"""The kinds whose changes are counted, for ``changes``."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to one object since a count."""
+
+    id: str
+    n: int
+    """The count of the last change; they only grow."""
+    came_or_went: bool
+    """Whether it was created, deleted, restored or purged since."""
+    properties: frozenset[str]
+    """The public properties that were changed since."""
 
 
 def public(document: Document) -> Document:
@@ -105,6 +125,12 @@ class Directory:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        self._db.execute(
+            "INSERT INTO change (tenant, kind, id, property, at) SELECT tenant, kind, id, '', created FROM object"
+            " WHERE kind IN (?, ?) AND NOT EXISTS (SELECT 1 FROM change c WHERE c.tenant = object.tenant"
+            " AND c.kind = object.kind AND c.id = object.id) ORDER BY seq",
+            TRACKED,
+        )  # a file from before changes were counted
         self._depth = 0
 
     def close(self) -> None:
@@ -154,7 +180,7 @@ class Directory:
     def remove_tenant(self, tenant: str) -> None:
         """Removes a tenant and everything in it."""
         with self.transaction():
-            for table in ("object", "object_key"):
+            for table in ("object", "object_key", "change"):
                 self._db.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608 - fixed names
             self._db.execute("DELETE FROM tenant WHERE id = ?", (tenant,))
 
@@ -171,11 +197,14 @@ class Directory:
                 (tenant, kind, stored["id"], json.dumps(stored), created),
             )
             self._index(tenant, kind, stored)
+            self._count(tenant, kind, stored["id"], at=created)
         return stored
 
     def replace(self, tenant: str, kind: str, document: Document) -> Document:
         """Stores a changed object under its ``id``; raises KeyError when there is none."""
         with self.transaction():
+            if kind in TRACKED:
+                self._count_properties(tenant, kind, document)
             cursor = self._db.execute(
                 "UPDATE object SET doc = ? WHERE tenant = ? AND kind = ? AND id = ?",
                 (json.dumps(document), tenant, kind, document["id"]),
@@ -195,6 +224,41 @@ class Directory:
                     "INSERT OR IGNORE INTO object_key VALUES (?, ?, ?, ?, ?)",
                     (tenant, kind, name, str(document[name]), document["id"]),
                 )
+
+    def _count(self, tenant: str, kind: str, identity: str, prop: str = "", *, at: float | None = None) -> None:
+        """Counts a change of a property, or (without one) that the object came or went; only the last is kept."""
+        if kind in TRACKED:
+            self._db.execute(
+                "INSERT OR REPLACE INTO change (tenant, kind, id, property, at) VALUES (?, ?, ?, ?, ?)",
+                (tenant, kind, identity, prop, time.time() if at is None else at),
+            )
+
+    def _count_properties(self, tenant: str, kind: str, after: Document) -> None:
+        row = self._db.execute(
+            "SELECT doc FROM object WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, after["id"])
+        ).fetchone()
+        before: Document = {} if row is None else json.loads(row[0])
+        for name in sorted({*before, *after}):
+            if not name.startswith("_") and before.get(name) != after.get(name):
+                self._count(tenant, kind, after["id"], name)
+
+    def last_change(self) -> int:
+        """The count up to which every change has replicated; 0 when there is none."""
+        hidden = self._db.execute("SELECT MIN(n) - 1 FROM change WHERE at > ?", (self._visible_before(False),))
+        newest = self._db.execute("SELECT COALESCE(MAX(n), 0) FROM change")
+        found = hidden.fetchone()[0]
+        return int(newest.fetchone()[0] if found is None else found)
+
+    def changes(self, tenant: str, kind: str, since: int) -> list[Change]:
+        """The objects of a kind (one of ``TRACKED``) that changed after a count, in the order of their last change."""
+        rows = self._db.execute(
+            "SELECT id, MAX(n), GROUP_CONCAT(property) FROM change WHERE tenant = ? AND kind = ? AND n > ? AND n <= ?"
+            " GROUP BY id ORDER BY MAX(n)",
+            (tenant, kind, since, self.last_change()),
+        )
+        return [
+            Change(identity, n, "" in (names := frozenset(text.split(","))), names - {""}) for identity, n, text in rows
+        ]
 
     def _visible_before(self, fresh: bool) -> float:
         return time.time() - (0.0 if fresh else self.replication_delay)
@@ -246,29 +310,31 @@ class Directory:
 
     def soft_delete(self, tenant: str, kind: str, identity: str) -> bool:
         """Moves an object to the deleted items; False when there was none."""
-        cursor = self._db.execute(
-            "UPDATE object SET deleted = ? WHERE tenant = ? AND kind = ? AND id = ? AND deleted IS NULL",
-            (time.time(), tenant, kind, identity),
-        )
-        return cursor.rowcount == 1
+        return self._moved(tenant, kind, identity, "deleted IS NULL", time.time())
 
     def restore(self, tenant: str, kind: str, identity: str) -> bool:
         """Brings an object back from the deleted items; False when it is not there."""
-        cursor = self._db.execute(
-            "UPDATE object SET deleted = NULL WHERE tenant = ? AND kind = ? AND id = ? AND deleted IS NOT NULL",
-            (tenant, kind, identity),
-        )
+        return self._moved(tenant, kind, identity, "deleted IS NOT NULL", None)
+
+    def _moved(self, tenant: str, kind: str, identity: str, condition: str, deleted: float | None) -> bool:
+        with self.transaction():
+            cursor = self._db.execute(
+                f"UPDATE object SET deleted = ? WHERE tenant = ? AND kind = ? AND id = ? AND {condition}",  # noqa: S608 - ours
+                (deleted, tenant, kind, identity),
+            )
+            if cursor.rowcount:
+                self._count(tenant, kind, identity)
         return cursor.rowcount == 1
 
     def remove(self, tenant: str, kind: str, identity: str) -> bool:
         """Removes an object for good, deleted or not; False when there was none."""
+        key = (tenant, kind, identity)
         with self.transaction():
-            cursor = self._db.execute(
-                "DELETE FROM object WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, identity)
-            )
-            self._db.execute(
-                "DELETE FROM object_key WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, identity)
-            )
+            cursor = self._db.execute("DELETE FROM object WHERE tenant = ? AND kind = ? AND id = ?", key)
+            self._db.execute("DELETE FROM object_key WHERE tenant = ? AND kind = ? AND id = ?", key)
+            if cursor.rowcount:
+                self._db.execute("DELETE FROM change WHERE tenant = ? AND kind = ? AND id = ?", key)
+                self._count(*key)
         return cursor.rowcount == 1
 
     # Settings of the server (weather, skew, issuer keys); JSON values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +101,32 @@ def test_private_names_never_leave_at_any_depth() -> None:
 
 def test_a_skewed_clock_is_off_by_its_skew() -> None:
     assert Clock(600).now() - Clock().now() == pytest.approx(600, abs=5)
+
+
+def test_changes_are_counted_in_their_order_and_outlive_the_process(directory: Directory) -> None:
+    directory.insert(T, "application", {"id": "a", "displayName": "A", "_secret": 1})
+    directory.insert(T, "application", {"id": "b"})
+    directory.insert(T, "user", {"id": "u"})
+    since = directory.last_change()
+    directory.replace(T, "application", {"id": "a", "displayName": "B", "_secret": 2})
+    assert directory.soft_delete(T, "application", "b")
+    assert not directory.soft_delete(T, "application", "nobody")
+    again = Directory(directory.path)
+    assert [(c.id, c.came_or_went, c.properties) for c in again.changes(T, "application", since)] == [
+        ("a", False, {"displayName"}),
+        ("b", True, set()),
+    ]
+    assert [c.id for c in again.changes(T, "application", 0)] == ["a", "b"]
+    assert again.changes(T, "application", again.last_change()) == []
+    again.close()
+
+
+def test_a_file_from_before_changes_were_counted_is_counted_when_opened(directory: Directory) -> None:
+    directory.insert(T, "application", {"id": "a"})
+    connection = sqlite3.connect(directory.path)
+    connection.execute("DROP TABLE change")
+    connection.commit()
+    connection.close()
+    again = Directory(directory.path)
+    assert [c.id for c in again.changes(T, "application", 0)] == ["a"]
+    again.close()

@@ -141,6 +141,19 @@ def duplicate_property(name: str) -> BadRequest:
     )
 
 
+def malformed_token() -> BadRequest:
+    """A ``$deltatoken`` or ``$skiptoken`` of a delta query that is none (public field notes from a live tenant)."""
+    return BadRequest("Badly formed token.")
+
+
+def expired_delta() -> GraphError:
+    """A delta token after seven days ("Duration of change tracking tokens for identity and education resources")."""
+    return GraphError(
+        "The sync state generation is not found. The delta token is expired and data must be synchronized again.",
+        code="syncStateNotFound",
+    )
+
+
 def empty_body() -> BadRequest:
     """A write without a body."""
     return BadRequest("Empty Payload. JSON content expected.")

@@ -2,7 +2,8 @@
 
 Owns: the table and matching a path against it. Does not own: anything an operation does.
 Path segments are matched without letter case, as Graph does (the Azure CLI sends
-``oAuth2PermissionGrants``); keys may be written as a segment, as ``('key')`` or as ``(alternateKey='key')``.
+``oAuth2PermissionGrants``); keys may be written as a segment, as ``('key')`` or as ``(alternateKey='key')``,
+a function without parameters with or without its parentheses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from provision.sandbox.graph import (
     app_roles,
     applications,
     deleted_items,
+    delta,
     directory_roles,
     errors,
     federated_credentials,
@@ -117,6 +119,7 @@ _TABLE: tuple[_Row, ...] = (
     ("GET", "/applications", applications.list_applications, "application.read"),
     ("POST", "/applications", applications.create_application, "application.create"),
     ("GET", "/applications/$count", applications.count_applications, "application.read"),
+    ("GET", "/applications/delta", delta.list_changed_applications, "application.read"),
     ("GET", _APP, applications.get_application, "application.read"),
     ("PATCH", _APP, applications.update_application, "application.write"),
     ("DELETE", _APP, applications.delete_application, "application.write"),
@@ -143,6 +146,7 @@ _TABLE: tuple[_Row, ...] = (
     ("GET", "/servicePrincipals", service_principals.list_service_principals, "servicePrincipal.read"),
     ("POST", "/servicePrincipals", service_principals.create_service_principal, "servicePrincipal.create"),
     ("GET", "/servicePrincipals/$count", service_principals.count_service_principals, "servicePrincipal.read"),
+    ("GET", "/servicePrincipals/delta", delta.list_changed_service_principals, "servicePrincipal.read"),
     ("GET", _SP, service_principals.get_service_principal, "servicePrincipal.read"),
     ("PATCH", _SP, service_principals.update_service_principal, "servicePrincipal.write"),
     ("DELETE", _SP, service_principals.delete_service_principal, "servicePrincipal.write"),
@@ -253,6 +257,9 @@ def split(path: str) -> list[str]:
         match = _KEY.fullmatch(segment)
         if match is None:
             result.append(segment)
+            continue
+        if not match["key"].strip():
+            result.append(match["set"])
             continue
         name, separator, value = match["key"].partition("=")
         text = (value if separator else name).strip().removeprefix("'").removesuffix("'").replace("''", "'")

@@ -151,3 +151,19 @@ def test_a_duplicate_speaks_microsofts_words_to_the_sdk(with_sdk):
     assert error.response_status_code == 409
     assert error.error.code == "Request_MultipleObjectsWithSameKeyValue"
     assert error.error.inner_error.request_id
+
+
+def test_changes_are_followed_by_their_links(with_sdk):
+    """A first round, then only what came after it, with the links that Microsoft's client reads."""
+
+    async def story(graph: GraphServiceClient) -> None:
+        known = await graph.applications.delta.get()
+        made = await graph.applications.post(Application(display_name="new", sign_in_audience="AzureADMyOrg"))
+        assert made.id not in {row.id for row in known.value}
+        news = await graph.applications.delta.with_url(known.odata_delta_link).get()
+        assert [row.id for row in news.value] == [made.id]
+        await graph.applications.by_application_id(made.id).delete()
+        news = await graph.applications.delta.with_url(news.odata_delta_link).get()
+        assert [(row.id, row.additional_data["@removed"]) for row in news.value] == [(made.id, {"reason": "changed"})]
+
+    with_sdk(story)

@@ -48,6 +48,7 @@ class QueryOptions:
     """Property and whether descending."""
     top: int | None = None
     skiptoken: str | None = None
+    deltatoken: str | None = None
     count: bool = False
     search: str | None = None
     eventual: bool = False
@@ -89,6 +90,7 @@ def parse_options(query_string: str, *, consistency_level: str | None = None) ->
         orderby=_orderby(options.get("orderby", "")),
         top=_top(options.get("top")),
         skiptoken=options.get("skiptoken"),
+        deltatoken=options.get("deltatoken"),
         count=_boolean(options.get("count")),
         search=options.get("search"),
         eventual=(consistency_level or "").strip().lower() == "eventual",
