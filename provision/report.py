@@ -29,6 +29,8 @@ TITLES: dict[str, str] = {
     "clientSecret": "ClientSecret",
     "secretExpires": "Secret expires",
     "secretKeyId": "Secret key id",
+    "secretSlot": "Secret slot in use",
+    "secretSlots": "Secret slots",
     "redirectUri": "Redirect URI (Web)",
     "adminConsentUrl": "Admin consent URL",
     "scopes": "Delegated permissions",

@@ -29,6 +29,7 @@ from typing import Any
 import pulumi
 import pulumi_azuread as azuread
 
+from provision.app.layout import Layout
 from provision.microsoft.objects import GRAPH_APP_ID
 from provision.settings.endpoints import Endpoints
 from provision.settings.profile import AUDIENCES
@@ -43,14 +44,6 @@ class SecretSlot:
 
     end_date: str
     """When a secret made now expires, RFC 3339; of no effect on one that exists."""
-
-
-@dataclass(frozen=True)
-class SecretElsewhere:
-    """A secret minted through Graph: the state knows its id and expiry, never its value."""
-
-    key_id: str | None = None
-    expires: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,14 @@ class MailAppArgs:
     redirect_uri: str
     scopes: Sequence[str]
     """Delegated permissions of Microsoft Graph, by name."""
-    secret_name: str
+    slot_names: Mapping[Slot, str]
+    """Display names of the slots' secrets."""
     tenant_id: str
     endpoints: Endpoints
     slots: Mapping[Slot, SecretSlot] = field(default_factory=dict)
     """The slots that exist; empty when the secret is kept elsewhere."""
-    active_slot: Slot = "a"
-    """The slot whose secret is the output."""
-    secret_elsewhere: SecretElsewhere | None = None
+    layout: Layout = field(default_factory=Layout)
+    """Which slot is in use; where the secret is kept elsewhere, also its key id and expiry."""
     sign_in_audience: str = AUDIENCES[0]
     issue_access_tokens: bool = False
     issue_id_tokens: bool = False
@@ -111,6 +104,10 @@ class MailApp(pulumi.ComponentResource):
     """Secret; None when it is kept elsewhere."""
     secret_expires: pulumi.Output[str | None]
     secret_key_id: pulumi.Output[str | None]
+    secret_slot: pulumi.Output[str]
+    """The slot in use (``app.layout``)."""
+    secret_slots: pulumi.Output[Sequence[str]]
+    """The slots that exist."""
     redirect_uri: pulumi.Output[str]
     admin_consent_url: pulumi.Output[str]
     scopes: pulumi.Output[Sequence[str]]
@@ -145,7 +142,7 @@ class MailApp(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         passwords = {slot: self._password(name, args, application, slot) for slot in args.slots}
-        self._outputs(args, application, passwords.get(args.active_slot))
+        self._outputs(args, application, passwords.get(args.layout.active))
 
     def _application(self, name: str, args: MailAppArgs, graph: Any) -> azuread.Application:
         def accesses(ids: Mapping[str, str]) -> list[azuread.ApplicationRequiredResourceAccessResourceAccessArgs]:
@@ -198,7 +195,7 @@ class MailApp(pulumi.ComponentResource):
         return azuread.ApplicationPassword(
             f"{name}-secret-{slot}",
             application_id=application.id,
-            display_name=slot_name(args.secret_name, slot),
+            display_name=args.slot_names[slot],
             end_date=args.slots[slot].end_date,
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["displayName", "endDate"]),
         )
@@ -206,7 +203,7 @@ class MailApp(pulumi.ComponentResource):
     def _outputs(
         self, args: MailAppArgs, application: azuread.Application, password: azuread.ApplicationPassword | None
     ) -> None:
-        elsewhere = args.secret_elsewhere or SecretElsewhere()
+        elsewhere = args.layout
         self.tenant_id = pulumi.Output.from_input(args.tenant_id)
         self.client_id = application.client_id
         self.client_secret = (
@@ -214,6 +211,8 @@ class MailApp(pulumi.ComponentResource):
         )
         self.secret_expires = pulumi.Output.from_input(elsewhere.expires if password is None else password.end_date)
         self.secret_key_id = pulumi.Output.from_input(elsewhere.key_id if password is None else password.key_id)
+        self.secret_slot = pulumi.Output.from_input(args.layout.active)
+        self.secret_slots = pulumi.Output.from_input(list(args.slots) or [args.layout.active])
         self.redirect_uri = pulumi.Output.from_input(args.redirect_uri)
         self.admin_consent_url = application.client_id.apply(
             lambda client_id: args.endpoints.admin_consent_url(args.tenant_id, client_id)
@@ -230,6 +229,8 @@ class MailApp(pulumi.ComponentResource):
             "clientSecret": self.client_secret,
             "secretExpires": self.secret_expires,
             "secretKeyId": self.secret_key_id,
+            "secretSlot": self.secret_slot,
+            "secretSlots": self.secret_slots,
             "redirectUri": self.redirect_uri,
             "adminConsentUrl": self.admin_consent_url,
             "scopes": self.scopes,
@@ -237,14 +238,9 @@ class MailApp(pulumi.ComponentResource):
         }
 
 
-def slot_name(secret_name: str, slot: Slot) -> str:
-    """A slot's secret as the portal shows it; a person who follows the product's help page takes the bare name."""
-    return f"{secret_name} {slot.upper()}"
-
-
 def slot_display_names(settings: StackSettings) -> tuple[str, ...]:
     """The names of our secrets in the portal, by which an interrupted run's are told from foreign ones."""
-    return tuple(slot_name(settings.profile.secret_name, slot) for slot in SLOTS)
+    return tuple(settings.profile.slot_name(slot) for slot in SLOTS)
 
 
 def _owners(args: MailAppArgs) -> list[str] | None:

@@ -18,13 +18,14 @@ import pulumi
 import pulumi_azuread as azuread
 
 from provision.app import ownership
-from provision.app.component import FederatedTrust, MailAppArgs, SecretElsewhere, SecretSlot
+from provision.app.component import FederatedTrust, MailAppArgs, SecretSlot
+from provision.app.layout import Layout, own_layout
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
 from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, SignInFailed
 from provision.settings import credential as credentials
 from provision.settings import endpoints as clouds
 from provision.settings.endpoints import Endpoints
-from provision.settings.stack import StackSettings
+from provision.settings.stack import SLOTS, StackSettings
 
 PREFLIGHT_VARIABLE = "PROVISION_PREFLIGHT"
 _MESSAGE_SHOWN = 32
@@ -37,6 +38,7 @@ class Checked:
 
     settings: StackSettings
     found: Preflight
+    layout: Layout
 
     def mail_app_args(self) -> MailAppArgs:
         """What ``MailApp`` is to be made of."""
@@ -55,12 +57,11 @@ class Checked:
             display_name=settings.display_name,
             redirect_uri=self.found.redirect_uri,
             scopes=settings.scopes,
-            secret_name=product.secret_name,
+            slot_names={slot: product.slot_name(slot) for slot in SLOTS},
             tenant_id=self.found.tenant_id,
             endpoints=self.found.endpoints,
-            slots={slot: SecretSlot(end) for slot in settings.secret_slots} if in_state else {},
-            active_slot=settings.secret_slot,
-            secret_elsewhere=None if in_state else SecretElsewhere(settings.secret_key_id, settings.secret_expires),
+            slots={slot: SecretSlot(end) for slot in self.layout.slots} if in_state else {},
+            layout=self.layout,
             sign_in_audience=settings.sign_in_audience,
             issue_access_tokens=product.issue_access_tokens,
             issue_id_tokens=product.issue_id_tokens,
@@ -97,7 +98,9 @@ def checked_stack(environ: Mapping[str, str] = os.environ) -> Checked:
         for note in found.notes:
             pulumi.log.info(note)
     _require_same_tenant(found)
-    return Checked(settings, found)
+    layout = own_layout(environ)
+    layout.require_owner(in_state=settings.secret_in_state)
+    return Checked(settings, found, layout)
 
 
 def _require_same_tenant(found: Preflight) -> None:

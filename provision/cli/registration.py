@@ -89,7 +89,12 @@ def _what(parser: argparse.ArgumentParser, *, kept: bool) -> None:
         choices=("true", "false"),
         help="false: Pulumi's state holds the secret's key id and expiry, never its value",
     )
-    what.add_argument("--secret-file", help="with --secret-in-state false: a new 0600 file that receives the value")
+    what.add_argument(
+        "--sink",
+        action="append",
+        metavar="KIND:PLACE",
+        help="where the secret is used (docs/sinks.md); may be repeated",
+    )
     what.add_argument("--mpn-id", help="Partner One ID to set as verified publisher (docs/verified-publisher.md)")
 
 
@@ -99,6 +104,8 @@ def _open(arguments: argparse.Namespace) -> Onboarding:
 
     names = Request.__dataclass_fields__
     given = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
+    if "sink" in given:
+        given["sink"] = tuple(given["sink"])
     return Onboarding.open(Request(**given), say=progress())
 
 

@@ -210,6 +210,13 @@ class StackRunner:
                 return {name: _output(value) for name, value in resource.get("outputs", {}).items()}
         return {}
 
+    def outputs_as_kept(self) -> dict[str, Any]:
+        """The stack's outputs as the state keeps them, secret ones encrypted; empty for a stack that is not there."""
+        for resource in self.export_if_made().get("resources") or ():
+            if resource["type"] == STACK_TYPE:
+                return dict(resource.get("outputs") or {})
+        return {}
+
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The deployment as Pulumi keeps it.
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from provision.errors import InvalidInput
 from provision.settings.stack import NAMESPACE
@@ -37,7 +36,8 @@ class Request:
     audience: str | None = None
     secret_months: int | None = None
     secret_in_state: str | None = None
-    secret_file: str | None = None
+    sink: tuple[str, ...] | None = None
+    """Where the secret is used."""
     mpn_id: str | None = None
 
     def configuration(self) -> dict[str, str]:
@@ -53,9 +53,7 @@ class Request:
             f"{NAMESPACE}:signInAudience": self.audience,
             f"{NAMESPACE}:secretMonths": None if self.secret_months is None else str(self.secret_months),
             f"{NAMESPACE}:secretInState": self.secret_in_state,
-            f"{NAMESPACE}:secretSink": None
-            if self.secret_file is None
-            else f"file:{quote(str(Path(self.secret_file).absolute()))}",
+            f"{NAMESPACE}:secretSinks": None if self.sink is None else " ".join(self.sink),
             f"{NAMESPACE}:mpnId": self.mpn_id,
         }
         return {key: value for key, value in values.items() if value is not None}

@@ -11,14 +11,16 @@ import contextlib
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from provision.app import ownership
 from provision.app.adopt import Difference, drift, import_plan
 from provision.app.component import TYPE as COMPONENT
-from provision.app.component import slot_display_names, slot_name
+from provision.app.component import slot_display_names
+from provision.app.layout import LAYOUT_VARIABLE, Layout
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
 from provision.app.program import PREFLIGHT_VARIABLE
 from provision.engine.environment import engine_environment
@@ -28,6 +30,7 @@ from provision.engine.stack import ImportedResource, StackRunner
 from provision.engine.state import State, open_state
 from provision.engine.toolchain import Toolchain, ensure_engine
 from provision.errors import InvalidInput, ProvisionError, WouldOverwrite
+from provision.journal import open_store
 from provision.microsoft.az_bridge import AzBridge
 from provision.microsoft.credentials import Credential, sign_in
 from provision.microsoft.graph import Graph
@@ -37,19 +40,22 @@ from provision.onboard.handoff import write_handoff
 from provision.onboard.held import held
 from provision.onboard.project import Request, choose_stack, find_project
 from provision.onboard.recover import Interrupted, recover, remove_leftovers
-from provision.secrets.slots import ensure_secret, require_place
+from provision.onboard.rotating import RotateRequest, Rotating, journal_address, microsoft_clock, prover
+from provision.onboard.stack_slots import StackSlots
+from provision.secrets.graph_slots import GraphSlots
+from provision.secrets.record import Secret
+from provision.secrets.rotation import Held, Slots, Wish
+from provision.secrets.sinks import open_sinks
 from provision.settings import credential as credentials
 from provision.settings import endpoints as addresses
 from provision.settings import profile as profiles
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
 from provision.settings.plugin import plugin_configuration
-from provision.settings.stack import NAMESPACE, StackSettings
+from provision.settings.stack import NAMESPACE, SLOTS, StackSettings
 
 Say = Callable[[str], None]
-_OF_ONE_REGISTRATION = tuple(
-    f"{NAMESPACE}:{key}" for key in ("adoptedClientId", "extraScopes", "secretExpires", "secretKeyId")
-)
+_OF_ONE_REGISTRATION = tuple(f"{NAMESPACE}:{key}" for key in ("adoptedClientId", "extraScopes"))
 """Settings that speak of one registration and mean nothing once it is gone."""
 _CHANGING = ("create", "update", "delete", "replace")
 
@@ -148,25 +154,16 @@ class Onboarding:
             ProvisionError: one of its kinds; what was done stays done, and running again continues.
         """
         with self._signed_in(write=True) as run:
-            recover(
-                run.runner,
-                run.graph,
-                tag=self._tag(run),
-                slot_names=slot_display_names(run.settings),
-                say=self._say,
-            )
-            found = self._check(run)
-            secret_name = slot_name(run.settings.profile.secret_name, run.settings.secret_slot)
-            if not run.settings.secret_in_state:
-                application = run.graph.application(found.existing[0].object_id) if found.existing else None
-                require_place(run.settings, application, secret_name)
+            found = self._recovered(run)
+            layout = self._layout(run)
+            self._require_place(run, layout)
             run.runner.set_config(run.config)
             finish_interrupted_create(found, run.settings, run.graph)
             result = run.runner.up()
             notes = list(found.notes)
-            if not run.settings.secret_in_state:
-                result, minted = self._secret_elsewhere(run, found, result, secret_name)
-                notes += minted
+            if run.settings.secret_sinks:
+                result, delivered = self._deliver(run, found, layout, result)
+                notes += delivered
             if run.settings.mpn_id:
                 notes += self._verified_publisher(run, str(result.outputs["clientId"].value))
             return self._outcome(result, notes, pending=found.consent_pending(run.settings))
@@ -175,6 +172,7 @@ class Onboarding:
         """What ``up`` would change; the stack's settings stay as they are, whatever the command line asks for."""
         with self._signed_in(write=True) as run:
             self._check(run)
+            self._layout(run)
             result = run.runner.preview(config=run.config)
             return [
                 Change(step.operation, step.type, step.name)
@@ -266,6 +264,31 @@ class Onboarding:
                 ]
             )
             return Adoption(drift=drift(application, plan, settings, found), notes=(*found.notes, *plan.notes))
+
+    @contextlib.contextmanager
+    def rotating(self, request: RotateRequest) -> Iterator[Rotating]:
+        """The stack's registration, ready to be rotated.
+
+        Args:
+            request: what is asked for; without sinks the stack's own count.
+
+        Raises:
+            InvalidInput: the stack has no registration yet.
+            ProvisionError: as ``up``, before anything is changed.
+        """
+        with self._signed_in(write=True) as run:
+            found = self._recovered(run)
+            if not found.existing:
+                raise InvalidInput(
+                    f"The stack {self.stack} has no app registration yet.", remedy="Make it first: provision up."
+                )
+            layout = self._layout(run)
+            application = run.graph.application(found.existing[0].object_id)
+            if application is None:
+                raise InvalidInput(
+                    f"The app registration {found.existing[0].app_id} is gone.", remedy="Make it anew: provision up."
+                )
+            yield self._rotating(run, found, layout, request, application)
 
     # How
 
@@ -374,22 +397,104 @@ class Onboarding:
     def _tag(self, run: _SignedIn) -> str:
         return ownership.stack_tag(run.runner.project_name, self.stack, run.settings.instance_id)
 
-    def _secret_elsewhere(
-        self, run: _SignedIn, found: Preflight, result: RunResult, name: str
-    ) -> tuple[RunResult, list[str]]:
-        """Mints the secret that the state must not hold, when there is none alive, and shows it to the engine."""
-        minted = ensure_secret(
-            run.graph,
-            run.settings,
-            client_id=str(result.outputs["clientId"].value),
-            name=name,
-            end=found.secret_end,
-            remember=lambda made: run.runner.set_config(made.configuration()),
+    def _recovered(self, run: _SignedIn) -> Preflight:
+        """Puts right what an interrupted run left, then checks what can be checked without changing anything.
+
+        Where the state does not hold the secret, a rotation's journal knows which one is whose, and the state's list
+        of secrets says nothing.
+        """
+        names = slot_display_names(run.settings) if run.settings.secret_in_state else ()
+        recover(run.runner, run.graph, tag=self._tag(run), slot_names=names, say=self._say)
+        return self._check(run)
+
+    def _layout(self, run: _SignedIn) -> Layout:
+        """Which secret slots there are; told to the program for the runs that follow."""
+        layout = Layout.from_outputs(run.runner.outputs_as_kept())
+        layout.require_owner(in_state=run.settings.secret_in_state)
+        run.runner.add_environment({LAYOUT_VARIABLE: layout.to_json()})
+        return layout
+
+    def _require_place(self, run: _SignedIn, layout: Layout) -> None:
+        """Refuses, before anything is changed, when a secret will be made and its value could not be stored."""
+        settings = run.settings
+        if not settings.secret_in_state and not settings.secret_sinks and layout.owner is None:
+            raise InvalidInput(
+                "With secretInState: false the secret's value needs a place, and none is configured.",
+                remedy="Name one: provision up --secret-in-state false --sink file:/absolute/path (docs/sinks.md).",
+            )
+        if layout.owner is None:
+            for sink in open_sinks(settings.secret_sinks):
+                sink.check()
+
+    def _rotating(
+        self, run: _SignedIn, found: Preflight, layout: Layout, request: RotateRequest, application: Application
+    ) -> Rotating:
+        now = microsoft_clock(run.graph, self._say)
+        names = {slot: run.settings.profile.slot_name(slot) for slot in SLOTS}
+        slots: Slots
+        if run.settings.secret_in_state:
+            slots = StackSlots(
+                run.runner, run.graph, application.object_id, found.tenant_id, application.app_id, names, layout
+            )
+        else:
+            known = {}
+            if layout.key_id and layout.expires:
+                known = {layout.active: Held(layout.key_id, datetime.fromisoformat(layout.expires))}
+
+            def remember(secret: Secret) -> None:
+                kept = Layout(secret.slot, (secret.slot,), secret.key_id, secret.expires, owner="graph")
+                run.runner.add_environment({LAYOUT_VARIABLE: kept.to_json()})
+                run.runner.up()
+
+            slots = GraphSlots(
+                run.graph,
+                application.object_id,
+                found.tenant_id,
+                application.app_id,
+                names,
+                end=lambda: found.secret_end,
+                now=now,
+                known=known,
+                in_use=layout.active if known else None,
+                remember=remember,
+            )
+        return Rotating(
+            name=application.display_name,
+            slots=slots,
+            sinks=open_sinks(request.sinks or run.settings.secret_sinks),
+            store=open_store(request.journal),
+            prove=prover(
+                run.endpoints,
+                tenant_id=found.tenant_id,
+                client_id=application.app_id,
+                scopes=run.settings.scopes,
+                refresh_token_file=request.refresh_token_file,
+            ),
+            pace=request.pace,
+            end=lambda: found.secret_end,
+            now=now,
+            say=self._say,
         )
-        if minted is None:
+
+    def _deliver(
+        self, run: _SignedIn, found: Preflight, layout: Layout, result: RunResult
+    ) -> tuple[RunResult, list[str]]:
+        """Makes the secret that the state must not hold, when there is none, and brings it where it is used."""
+        client_id = str(result.outputs["clientId"].value)
+        application = run.graph.wait_until_readable(
+            lambda: run.graph.application_by_app_id(client_id), "the app registration"
+        )
+        if run.settings.secret_in_state:
+            layout = Layout.from_outputs(run.runner.outputs_as_kept())
+        wish = Wish(only_finish=True)
+        request = RotateRequest(wish=wish, journal=journal_address(self._state.backend))
+        rotating = self._rotating(run, found, layout, request, application)
+        if not rotating.plan(wish).reason:
             return result, []
-        note = f"The client secret's value is in {minted.sink}; Pulumi's state does not hold it."
-        return run.runner.up(), [note]
+        report = rotating.run(wish)
+        places = ", ".join(run.settings.secret_sinks)
+        notes = [f"The client secret is in {places}.", *report.notes]
+        return replace(result, outputs=run.runner.outputs()), notes
 
     def _outcome(self, result: RunResult, notes: Sequence[str], *, pending: Sequence[str] = ()) -> Outcome:
         outputs = {name: output.value for name, output in result.outputs.items()}

@@ -91,6 +91,8 @@ class Wish:
     """Rotate now and retire what was there at once, without an overlap."""
     retire: tuple[str, ...] = ()
     """Key ids of foreign secrets to retire too."""
+    only_finish: bool = False
+    """Finish what was begun and fill places that lack the secret; make one only when none that lives is in use."""
     wait: bool = False
     """Stay until the overlap is over and retire in this run."""
 
@@ -145,7 +147,8 @@ def work_for(
     if not in_use:
         return "no secret of this toolkit is in use"
     newest = max(in_use, key=lambda password: password.end or now)
-    if newest.end is not None and pace.is_due(start=newest.start, end=newest.end, now=now):
+    due = newest.end is not None and pace.is_due(start=newest.start, end=newest.end, now=now)
+    if newest.end is not None and due and (not wish.only_finish or newest.end <= now):
         return f"the secret in use ends {newest.end:%Y-%m-%d}, in {days(newest.end - now)}"
     if any(_over(old, now) for old in record.in_state("old")):
         return "an old secret's overlap is over"
@@ -335,6 +338,8 @@ class Rotation:
         active = self._record.active
         if wish.now or wish.compromised or active is None or self._record.in_state("published"):
             return True
+        if wish.only_finish:
+            return active.ends <= self._now()
         start = next((p.start for p in self._slots.passwords() if p.key_id == active.key_id), None)
         return self._pace.is_due(start=start, end=active.ends, now=self._now())
 

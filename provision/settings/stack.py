@@ -48,16 +48,8 @@ class StackSettings:
     """A day of one's own instead of a number of months (UTC)."""
     secret_in_state: bool = True
     """Whether Pulumi mints the secret and keeps its value, encrypted, in the state."""
-    secret_slot: Slot = "a"  # noqa: S105 - a slot's name
-    """Which of the two slots holds the secret in use."""
-    secret_slots: tuple[Slot, ...] = ("a",)
-    """Which slots exist: one, or both while a rotation's overlap lasts."""
-    secret_key_id: str | None = None
-    """With ``secret_in_state`` false: the key id of the secret minted through Graph."""
-    secret_expires: str | None = None
-    """With ``secret_in_state`` false: its expiry, as Graph wrote it."""
-    secret_sink: str | None = None
-    """With ``secret_in_state`` false: where the value goes when it is minted, for example ``file:/path``."""
+    secret_sinks: tuple[str, ...] = ()
+    """Where the secret is used, for example ``envfile:/srv/tms/mail.env`` (docs/sinks.md)."""
     extra_scopes: tuple[str, ...] = ()
     """Delegated permissions beyond the profile's, for example those that an adopted grant already had."""
     grant_consent: bool = True
@@ -120,18 +112,11 @@ class StackSettings:
         for key, (attribute, parse) in SHARED_KEYS.items():
             if config.get(key):
                 values[attribute] = _parsed(parse, config[key], key, source)
-        if "secret_slots" not in values:
-            values["secret_slots"] = (values.get("secret_slot", "a"),)
         settings = cls(profile=product, **values)
         settings._check(source)
         return settings
 
     def _check(self, source: str) -> None:
-        if self.secret_slot not in self.secret_slots:
-            raise InvalidInput(
-                f"{source}: secretSlot is {self.secret_slot}, which is not among secretSlots.",
-                remedy=f"Name the slot in use among secretSlots ({', '.join(self.secret_slots)}).",
-            )
         if self.profile.needs_company_code and self.redirect_uri is None and self.company_code is None:
             raise InvalidInput(
                 f"{source}: {NAMESPACE}:companyCode is missing; {self.profile.product}'s redirect URI needs it.",
@@ -212,12 +197,11 @@ def _end_date(value: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _slots(value: str) -> tuple[Slot, ...]:
-    slots: dict[str, tuple[Slot, ...]] = {"a": ("a",), "b": ("b",), "a b": ("a", "b"), "b a": ("a", "b")}
-    key = " ".join(value.replace(",", " ").split())
-    if key not in slots:
-        raise ValueError("must be a, b or both")
-    return slots[key]
+def _sinks(value: str) -> tuple[str, ...]:
+    addresses = tuple(dict.fromkeys(value.split()))
+    if not all(re.fullmatch(r"[a-z]+:\S+", address) for address in addresses):
+        raise ValueError("must be kinds and places like envfile:/srv/tms/mail.env, blanks between them")
+    return addresses
 
 
 def _scope_names(value: str) -> tuple[str, ...]:
@@ -246,14 +230,6 @@ def _federated_name(value: str) -> str:
     return value
 
 
-def _time(value: str) -> str:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError("must be a time like 2028-11-23T00:00:00Z") from None
-    return value
-
-
 KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "profile": ("profile", _text),
     "companyCode": ("company_code", _text),
@@ -263,11 +239,7 @@ KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "secretMonths": ("secret_months", _months),
     "secretEndDate": ("secret_end_date", _end_date),
     "secretInState": ("secret_in_state", _one_of(_BOOLEANS)),
-    "secretSlot": ("secret_slot", _one_of({"a": "a", "b": "b"})),
-    "secretSlots": ("secret_slots", _slots),
-    "secretKeyId": ("secret_key_id", _guid),
-    "secretExpires": ("secret_expires", _time),
-    "secretSink": ("secret_sink", _text),
+    "secretSinks": ("secret_sinks", _sinks),
     "extraScopes": ("extra_scopes", _scope_names),
     "grantConsent": ("grant_consent", _one_of(_BOOLEANS)),
     "mpnId": ("mpn_id", _mpn),

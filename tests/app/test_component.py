@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from provision.app.component import slot_display_names
+from provision.app.layout import LAYOUT_VARIABLE, Layout
 from provision.app.ownership import stack_tag
 from provision.engine.environment import engine_environment
 from provision.engine.plugin import choose_plugin
@@ -93,13 +94,31 @@ def test_made_once_changed_in_place_and_taken_over(runner: Runner, graph: Graph)
     assert the_one(graph) == changed
 
 
-def test_both_slots_side_by_side(runner: Runner, graph: Graph) -> None:
-    """Rotation needs both secrets alive for a while; the second must not touch the first."""
+def test_both_slots_side_by_side_and_a_plain_run_leaves_them_so(runner: Runner, graph: Graph) -> None:
+    """Rotation needs both secrets alive for a while. Settings say nothing of slots: a checkout of yesterday's settings
+    must not take today's secret away, so a plain run reads them from the stack's own outputs.
+    """
     first = runner(companyCode="Acme").up().outputs["secretKeyId"].value
-    second = runner(secretSlots="a,b", secretSlot="b").up().outputs["secretKeyId"].value
+    both = Layout("b", ("a", "b"))
+    stack = runner()
+    stack.add_environment({LAYOUT_VARIABLE: both.to_json()})
+    second = stack.up().outputs["secretKeyId"].value
     assert {password.key_id for password in the_one(graph).passwords} == {first, second}
-    runner(secretSlots="b").up()
+    plain = runner().up()
+    assert not plain.changed
+    assert plain.outputs["secretKeyId"].value == second
+    stack.add_environment({LAYOUT_VARIABLE: both.without_slot("a").to_json()})
+    stack.up()
     assert [password.key_id for password in the_one(graph).passwords] == [second]
+    assert not runner().up().changed
+
+
+def test_a_plain_run_does_not_delete_the_secret_in_use_when_the_setting_is_turned(runner: Runner, graph: Graph) -> None:
+    runner(companyCode="Acme").up()
+    before = the_one(graph).passwords
+    with pytest.raises(InvalidInput, match="the product would lose it"):
+        runner(secretInState="false").up()
+    assert the_one(graph).passwords == before
 
 
 def test_what_a_killed_run_made_is_taken_over_by_plain_pulumi(runner: Runner, graph: Graph, api: httpx.Client) -> None:

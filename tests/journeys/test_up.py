@@ -130,7 +130,7 @@ def test_handoff_writes_a_private_file_once(trial: Trial) -> None:
 
 def test_a_secret_kept_out_of_the_state_goes_to_its_file_alone(trial: Trial) -> None:
     file = trial.project / "secret.txt"
-    done = trial.run([*trial.up_command(), "--secret-in-state", "false", "--secret-file", str(file)])
+    done = trial.run([*trial.up_command(), "--secret-in-state", "false", "--sink", f"file:{file}"])
     assert done.returncode == 0, done.stderr
     value = file.read_text().strip()
     outputs = trial.outputs()
@@ -149,35 +149,34 @@ def test_a_secret_kept_out_of_the_state_goes_to_its_file_alone(trial: Trial) -> 
 def test_a_taken_secret_file_is_refused_before_a_secret_is_made(trial: Trial) -> None:
     file = trial.project / "secret.txt"
     file.write_text("last year's")
-    done = trial.run([*trial.up_command(), "--secret-in-state", "false", "--secret-file", str(file)])
+    done = trial.run([*trial.up_command(), "--secret-in-state", "false", "--sink", f"file:{file}"])
     one_sentence(done, errors.WouldOverwrite.exit_code)
     assert file.read_text() == "last year's"
     assert [a for a in trial.get("/applications") if a["displayName"] == NAME and a["passwordCredentials"]] == []
 
 
-def test_a_run_killed_after_it_stored_the_secret_is_finished_with_that_secret(trial: Trial) -> None:
-    """The value is in its file and the key id is not yet in the settings: the file must not be in the way for ever."""
-    file, settings = trial.project / "secret.txt", trial.project / "Pulumi.sweep.yaml"
-    line = [*trial.up_command(), "--secret-in-state", "false", "--secret-file", str(file)]
-    assert trial.run(line).returncode == 0
-    key, value = trial.outputs()["secretKeyId"], file.read_text()
-    kept = [one for one in settings.read_text().splitlines() if "secretKeyId" not in one and "secretExpires" not in one]
-    settings.write_text("\n".join(kept) + "\n")
-    again = trial.run(line)
-    assert again.returncode == 0, again.stderr
-    assert (trial.outputs()["secretKeyId"], file.read_text()) == (key, value)
-    app = next(a for a in trial.get("/applications") if a["displayName"] == NAME)
-    assert [p["keyId"] for p in app["passwordCredentials"]] == [key]
-
-
-def test_taking_the_secret_out_of_the_state_needs_a_place_before_the_old_one_goes(trial: Trial) -> None:
+@pytest.mark.parametrize("sink", [(), ("--sink", "file:/nowhere/secret")])
+def test_turning_the_setting_does_not_take_the_secret_in_use_away(trial: Trial, sink: tuple[str, ...]) -> None:
     trial.up()
     before = trial.outputs()
-    done = trial.run([*trial.up_command(), "--secret-in-state", "false"])
-    assert "place" in one_sentence(done, errors.InvalidInput.exit_code)
+    done = trial.run([*trial.up_command(), "--secret-in-state", "false", *sink])
+    assert "provision secrets move --to graph" in one_sentence(done, errors.InvalidInput.exit_code)
     assert trial.token(str(before["clientId"]), str(before["clientSecret"]))
     assert trial.up().returncode == 0
     assert trial.outputs() == before
+
+
+def test_a_secret_kept_out_of_the_state_needs_a_place_before_anything_is_made(trial: Trial) -> None:
+    done = trial.run([*trial.up_command(), "--secret-in-state", "false"])
+    assert "needs a place" in one_sentence(done, errors.InvalidInput.exit_code)
+    assert [a for a in trial.get("/applications") if a["displayName"] == NAME] == []
+
+
+def test_a_new_stack_brings_its_secret_where_it_is_used(trial: Trial) -> None:
+    file = trial.project / "mail.env"
+    done = trial.run([*trial.up_command(), "--sink", f"envfile:{file}"])
+    assert done.returncode == 0, done.stderr
+    assert file.read_text() == f"MAIL_CLIENT_SECRET={trial.outputs()['clientSecret']}\n"
 
 
 def test_preview_keeps_nothing_of_what_it_was_asked(trial: Trial) -> None:

@@ -46,9 +46,9 @@ def test_the_checkout_is_found_from_anywhere_below_and_from_outside(tmp_path: Pa
 
 
 def test_only_what_was_asked_for_is_set() -> None:
-    request = Request(company_code="ACME", secret_months=12, secret_file="/tmp/x/secret.txt")
+    request = Request(company_code="ACME", secret_months=12, sink=("file:/tmp/x/secret.txt", "envfile:/a"))
     assert request.configuration() == {
         "office365-mail:companyCode": "ACME",
         "office365-mail:secretMonths": "12",
-        "office365-mail:secretSink": "file:/tmp/x/secret.txt",
+        "office365-mail:secretSinks": "file:/tmp/x/secret.txt envfile:/a",
     }

@@ -21,7 +21,7 @@ def test_the_defaults_are_the_help_pages() -> None:
     got = settings(companyCode="Acme")
     assert (got.profile.id, got.display_name, got.secret_months) == ("cloudex", "CLOUDEX TMS Email Integration", 24)
     assert (got.sign_in_audience, got.company_code, got.secret_in_state) == ("AzureADMyOrg", "Acme", True)
-    assert (got.secret_slot, got.secret_slots, got.grant_consent) == ("a", ("a",), True)
+    assert (got.secret_sinks, got.grant_consent) == ((), True)
 
 
 def test_a_misspelt_key_is_named_with_the_valid_ones() -> None:
@@ -57,7 +57,7 @@ def test_a_key_under_a_renamed_projects_name_is_refused_and_its_other_keys_are_n
         ("secretEndDate", "2027-02-30", "calendar"),
         ("signInAudience", "PersonalMicrosoftAccount", "single-tenant, multitenant"),
         ("secretInState", "yes", "true, false"),
-        ("secretSlot", "c", "a, b"),
+        ("secretSinks", "envfile:/a nonsense", "kinds and places"),
         ("mpnId", "MPN-1", "digits"),
         ("owners", "ada@contoso.com", "GUID"),
         ("credential", "password", "client-secret"),
@@ -99,11 +99,9 @@ def test_words_for_the_audience_and_a_date_of_ones_own() -> None:
     assert got.secret_end_date == datetime(2027, 5, 1, tzinfo=UTC)
 
 
-def test_the_slot_in_use_is_one_that_exists() -> None:
-    assert settings(companyCode="A", secretSlot="b").secret_slots == ("b",)
-    assert settings(companyCode="A", secretSlot="b", secretSlots="a,b").secret_slots == ("a", "b")
-    with pytest.raises(InvalidInput, match="secretSlots"):
-        settings(companyCode="A", secretSlot="b", secretSlots="a")
+def test_several_sinks_stand_between_blanks() -> None:
+    both = settings(companyCode="A", secretSinks="envfile:/srv/tms/mail.env  file:/srv/my%20secret").secret_sinks
+    assert both == ("envfile:/srv/tms/mail.env", "file:/srv/my%20secret")
 
 
 def test_half_a_federated_credential_is_refused() -> None:
