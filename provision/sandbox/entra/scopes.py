@@ -38,6 +38,25 @@ AZURE_RESOURCE_MANAGER: Document = {
     "appRoles": [],
 }
 """Azure Resource Manager, which az asks for on each sign-in; no tenant holds objects of it here."""
+AZURE_KEY_VAULT: Document = {
+    "id": "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+    "appId": "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+    "displayName": "Azure Key Vault",
+    "servicePrincipalNames": ["https://vault.azure.net"],
+    "oauth2PermissionScopes": [
+        {
+            "id": "f53da476-18e3-4152-8e01-aec403e6edc0",
+            "value": "user_impersonation",
+            "type": "User",
+            "isEnabled": True,
+            "userConsentDisplayName": "Have full access to the Azure Key Vault service",
+            "adminConsentDisplayName": "Have full access to the Azure Key Vault service",
+        }
+    ],
+    "appRoles": [],
+}
+"""Azure Key Vault; its id is in "Manage storage account keys with Key Vault and the Azure CLI"."""
+_WITHOUT_OBJECTS = (AZURE_RESOURCE_MANAGER, AZURE_KEY_VAULT)
 
 
 @dataclass(frozen=True)
@@ -105,12 +124,12 @@ def find_resource(world: World, tenant_id: str, resource: str | None) -> Documen
     directory = world.directory
     wanted = GRAPH_APP_ID if resource is None or resource.rstrip("/") == world.base_url else resource.rstrip("/")
     if _GUID.match(wanted):
-        if wanted == AZURE_RESOURCE_MANAGER["appId"]:
-            return AZURE_RESOURCE_MANAGER
+        if known := next((resource for resource in _WITHOUT_OBJECTS if resource["appId"] == wanted), None):
+            return known
         if found := directory.find(tenant_id, "servicePrincipal", appId=wanted):
             return found[0]
     else:
-        for principal in [*directory.all(tenant_id, "servicePrincipal"), AZURE_RESOURCE_MANAGER]:
+        for principal in [*directory.all(tenant_id, "servicePrincipal"), *_WITHOUT_OBJECTS]:
             names = (str(name).rstrip("/") for name in principal.get("servicePrincipalNames") or [])
             if any(name.lower() == wanted.lower() for name in names):
                 return principal

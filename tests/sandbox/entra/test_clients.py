@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import msal
 import pytest
 from azure.identity import (
@@ -37,6 +38,14 @@ def options(sandbox: Sandbox) -> dict[str, Any]:
 def test_client_secret(tenant: Tenant, options: dict[str, Any]) -> None:
     credential = ClientSecretCredential(tenant.tenant_id, tenant.admin_client_id, tenant.admin_client_secret, **options)
     assert credential.get_token(GRAPH_SCOPE).token.count(".") == 2
+
+
+def test_a_token_for_azure_key_vault(tenant: Tenant, options: dict[str, Any]) -> None:
+    """What azure-keyvault-secrets asks for when a vault challenges it."""
+    credential = ClientSecretCredential(tenant.tenant_id, tenant.admin_client_id, tenant.admin_client_secret, **options)
+    token = credential.get_token("https://vault.azure.net/.default").token
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["aud"], claims["iss"]) == ("https://vault.azure.net", f"https://sts.windows.net/{tenant.tenant_id}/")
 
 
 def certificate(directory: Path, *, days: int = 30) -> tuple[Path, bytes]:
