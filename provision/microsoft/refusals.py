@@ -102,6 +102,11 @@ _WITHOUT_CODE = (
     ("Azure CLI not found", "the Azure CLI is not installed", "Install it, or take another --credential."),
     ("az login", "the Azure CLI is not signed in", "Run az login, or take another --credential."),
     ("az' to", "the Azure CLI could not be run", "Run az account show to see why."),
+    (
+        "not configured to acquire tokens for tenant",
+        "what it is for belongs to another tenant",
+        "Sign in to the tenant that it belongs to.",
+    ),
     ("invalid_tenant", "there is no such tenant", "Check azuread:tenantId."),
     ("Unable to get authority configuration", "there is no such tenant", "Check the tenant's id or domain."),
     ("IMDS", "this machine has no managed identity", "Assign one, or take another --credential."),

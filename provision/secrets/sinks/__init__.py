@@ -76,7 +76,7 @@ def open_sink(address: str, environ: Mapping[str, str] = os.environ) -> Sink:
         environ: where the sink's own sign-in is found; never part of the address.
 
     Raises:
-        InvalidInput: no such kind, or the place is not written as that kind needs it.
+        InvalidInput: no such kind, its library is not installed, or the place is not written as that kind needs it.
     """
     kind, _, rest = address.partition(":")
     if kind not in kinds() or not rest:
@@ -85,7 +85,13 @@ def open_sink(address: str, environ: Mapping[str, str] = os.environ) -> Sink:
             remedy=f"Kinds: {', '.join(kinds())}. For example envfile:/srv/tms/mail.env",
         )
     module = importlib.import_module(f"{__name__}.{kind}")
-    sink: Sink = module.open_sink(rest, environ)
+    try:
+        sink: Sink = module.open_sink(rest, environ)
+    except ModuleNotFoundError as missing:
+        raise InvalidInput(
+            f"A sink of the kind {kind} needs the library {missing.name}, which is not installed.",
+            remedy=f"pip install 'provision[{kind}]'",
+        ) from None
     return sink
 
 
