@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench lint lock browser clients clean
+.PHONY: help demo test sweep bench lint lock browser clients servers clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -28,7 +28,7 @@ lock:  ## the locked dependencies anew from pyproject.toml
 demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up` against it, and a mail delivered
 	@$(BIN)/python scripts/demo.py
 
-test: $(VENV)/.ready browser clients  ## all tests
+test: $(VENV)/.ready browser clients servers  ## all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run
@@ -45,6 +45,10 @@ browser:  ## the browser and its driver that the tests use (Debian packages)
 
 clients: $(VENV)/.ready  ## the Azure CLI that the tests use, in an environment of its own
 	@sh scripts/install-clients $(BIN)/uv
+
+servers:  ## the database and the blob server that the tests start
+	@sh scripts/install-postgres
+	@sh scripts/install-azurite
 
 clean:  ## remove what was made here; the engine's cache stays
 	rm -rf $(VENV) build *.egg-info

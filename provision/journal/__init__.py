@@ -9,6 +9,7 @@ A place's own library is imported when the place is opened, not before.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from provision.errors import InvalidInput
 FOLDER = "provision-journal"
 """The directory, or the beginning of the objects' names, under which documents lie beside Pulumi's state."""
 
+_PLACES = {"file": "directory", "postgres": "postgres", "azblob": "objects", "s3": "objects", "gs": "objects"}
+"""The module of each scheme; an extra of the same name brings its library."""
 _PART = r"[a-z0-9_-][a-z0-9._-]{0,127}"
 _KEY = re.compile(rf"{_PART}(/{_PART})*")
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
@@ -56,7 +59,7 @@ class Store(Protocol):
 
         Args:
             key: which document.
-            document: JSON, without NUL characters or NaN.
+            document: JSON, without NUL characters or NaN; the order of its names is not kept.
             expected: the version that was read; None when there must be none yet.
 
         Returns:
@@ -77,7 +80,7 @@ class Store(Protocol):
         """
 
 
-def open_store(backend: str, environ: Mapping[str, str] = os.environ) -> Store:  # noqa: ARG001
+def open_store(backend: str, environ: Mapping[str, str] = os.environ) -> Store:
     """The store at an address. Nothing is sent yet.
 
     Args:
@@ -89,18 +92,25 @@ def open_store(backend: str, environ: Mapping[str, str] = os.environ) -> Store: 
         InvalidInput: no journal can be kept there, the URL is wrong, or the place's library is not installed.
     """
     scheme = backend.partition("://")[0]
-    if scheme == "file":
-        from provision.journal.directory import open_directory
-
-        return open_directory(backend)
     if scheme in ("http", "https"):
         raise InvalidInput(
             "Pulumi Cloud keeps the state but has no place for this toolkit's journal.",
-            remedy="Name one with --journal or PROVISION_JOURNAL: file://, postgres://, azblob://, s3:// or gs://.",
+            remedy="Name a place with --journal or PROVISION_JOURNAL: file://, postgres://, azblob://, s3:// or gs://.",
         )
-    raise InvalidInput(
-        f"A journal cannot be kept in {scheme!r}.", remedy="Use file://, postgres://, azblob://, s3:// or gs://."
-    )
+    if scheme not in _PLACES:
+        raise InvalidInput(
+            f"A journal cannot be kept in {scheme!r}.",
+            remedy=f"Name a URL that begins with one of {', '.join(f'{name}://' for name in _PLACES)}.",
+        )
+    try:
+        place = importlib.import_module(f"{__name__}.{_PLACES[scheme]}")
+    except ImportError as missing:
+        raise InvalidInput(
+            f"A journal in {scheme}:// needs the Python package {missing.name}, which is not installed.",
+            remedy=f"pip install 'provision[{_PLACES[scheme]}]'",
+        ) from None
+    store: Store = place.open_place(backend, environ)
+    return store
 
 
 def check_key(key: str) -> str:

@@ -125,7 +125,7 @@ class Directory:
             ) from None
 
 
-def open_directory(url: str) -> Directory:
+def open_place(url: str, _environ: Mapping[str, str]) -> Directory:
     """The store of a ``file://`` URL, read as Pulumi reads it: ``~`` is the home, a query is not part of the path."""
     path = unquote(url.removeprefix("file://").partition("?")[0])
     return Directory(Path(path or ".").expanduser().absolute())
