@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from provision.app import ownership, rights
@@ -127,7 +127,7 @@ def preflight(
         stack: the stack's name.
         held: what the state holds, asked only where the tenant shows too little: a registration without the stack's
             tag (somebody removed it; the stack was renamed), grants that the caller may not list.
-        now: the present; the machine's clock without it.
+        now: the present; by Microsoft's clock without it.
 
     Raises:
         InvalidInput: a redirect URI, scope or end date that cannot be.
@@ -147,7 +147,7 @@ def preflight(
     existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id), held)
     grant, seen = _tenant_grant(graph, existing, publishes.object_id, held)
     _require_right_to_register(caller, graph, existing)
-    now = now or datetime.now(UTC)
+    now = now or graph.now()
     rules, reckoned = _secret(settings, graph, existing, now)
     return Preflight(
         endpoints=endpoints,

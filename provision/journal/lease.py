@@ -112,6 +112,7 @@ class Lease:
         self._body: dict[str, Any] = {}
         self._proven = 0.0
         self._lost = False
+        self._discarded = False
 
     @property
     def body(self) -> dict[str, Any]:
@@ -130,7 +131,12 @@ class Lease:
         if self._lost:
             return
         try:
-            self._write(self._body, held=False)
+            if self._discarded and kind is None:
+                self._store.remove(self._key, expected=self._version)
+            else:
+                self._write(self._body, held=False)
+        except Conflict:
+            return  # somebody took over in the last moment; the journal is theirs
         except ProvisionError:
             if kind is None:
                 raise  # else the first failure counts; the lease ends by itself
@@ -144,6 +150,10 @@ class Lease:
         """
         with self._writing:
             self._write(dict(body), held=True)
+
+    def discard(self) -> None:
+        """Lets the journal go when the lease is given back: what it speaks of is no more."""
+        self._discarded = True
 
     def require(self, seconds: float = 0.0) -> None:
         """Refuses to go on with something that cannot be taken back when the lease may be over before it is done.

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -49,6 +49,7 @@ _WRITE_APPS = (
     "Application.ReadWrite.All (or Application.ReadWrite.OwnedBy as an owner), or an Application Administrator"
 )
 _READ_APPS = "Application.Read.All"
+_CLOCKS_AGREE = timedelta(minutes=1)
 _WRITE_GRANTS = "DelegatedPermissionGrant.ReadWrite.All, or a Cloud Application or Application Administrator"
 
 
@@ -93,6 +94,15 @@ class Graph:
     def close(self) -> None:
         """Closes the connections."""
         self._channel.close()
+
+    def now(self) -> datetime:
+        """The present: by Microsoft's clock when this machine's differs from it by a minute or more (``ahead``)."""
+        return datetime.now(UTC) + (self.ahead if abs(self.ahead) >= _CLOCKS_AGREE else timedelta(0))
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far Microsoft's clock is ahead of this machine's, as its last answer was dated."""
+        return self._channel.ahead
 
     # Applications
 
@@ -162,13 +172,13 @@ class Graph:
             object_id: the app registration's object id.
             display_name: the secret's description.
             end: when it expires (UTC).
-            start: from when it is valid (UTC); now without it.
+            start: from when it is valid (UTC); now, by Microsoft's clock, without it.
 
         Raises:
             PolicyRefuses: an app management policy forbids it or its lifetime.
             NotPermitted, Unreachable: as the names say.
         """
-        begin = (start or datetime.now(UTC)).replace(microsecond=0)
+        begin = (start or self.now()).replace(microsecond=0)
         before = {password.key_id for password in self._passwords(object_id)}
         wanted = {"displayName": display_name, "startDateTime": _written(begin), "endDateTime": _written(end)}
         try:

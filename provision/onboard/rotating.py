@@ -10,8 +10,9 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from provision.app.lifetime import lifetime
 from provision.errors import InvalidInput
@@ -73,12 +74,20 @@ class Plan:
     steps: tuple[str, ...] = ()
 
 
+class OpenSlots(Protocol):
+    """Opens a registration's slots."""
+
+    def __call__(self, *, alone: bool) -> Slots:
+        """The slots as they are now; with ``alone``, the caller holds the registration's lease."""
+
+
 class Rotating:
     """One registration, signed in and ready to be rotated.
 
     Args:
         name: the registration's display name.
-        slots: its slots.
+        slots: its slots as they are now; asked again under the lease (``alone=True``), since another run may have
+            changed them, and what a killed one left may be put right only then.
         sinks: where the value goes.
         store: where journals are kept.
         prove: gets tokens with a value, or raises.
@@ -92,7 +101,7 @@ class Rotating:
         self,
         *,
         name: str,
-        slots: Slots,
+        slots: OpenSlots,
         sinks: tuple[Sink, ...],
         store: Store,
         prove: Callable[[str], object],
@@ -102,7 +111,8 @@ class Rotating:
         say: Say,
     ) -> None:
         self.name = name
-        self.slots = slots
+        self._open = slots
+        self.slots = slots(alone=False)
         self._sinks = sinks
         self._store = store
         self._prove = prove
@@ -114,7 +124,7 @@ class Rotating:
     @property
     def key(self) -> str:
         """The journal's key."""
-        return f"{self.slots.tenant_id}/{self.slots.client_id}".lower()
+        return journal_key(self.slots.tenant_id, self.slots.client_id)
 
     def plan(self, wish: Wish) -> Plan:
         """What a run would do; every sink is tried as far as it can be without changing anything.
@@ -155,24 +165,31 @@ class Rotating:
             steps += [f"leave {p.display_name or 'unnamed'} ({p.key_id}) alone" for p in foreign]
         return Plan(reason, self.name, self.slots.client_id, words, tuple(steps))
 
-    def run(self, wish: Wish) -> Report:
-        """Takes the lease and does what is due.
+    def run(self, wish: Wish, lease: Lease | None = None) -> Report:
+        """Does what is due, alone.
+
+        Args:
+            wish: what is asked for.
+            lease: held by the caller; without it the journal's is taken.
 
         Raises:
             StateUnavailable: another runner that lives is at work on the registration.
             ProvisionError: see ``Rotation.run``.
         """
-        with Lease(self._store, self.key, say=self._say) as lease:
-            rotation = Rotation(
-                slots=self.slots,
-                sinks=self._sinks,
-                lease=lease,
-                prove=self._prove,
-                pace=self._pace,
-                now=self._now,
-                say=self._say,
-            )
-            return rotation.run(wish)
+        if lease is None:
+            with Lease(self._store, self.key, say=self._say) as taken:
+                return self.run(wish, taken)
+        self.slots = self._open(alone=True)
+        rotation = Rotation(
+            slots=self.slots,
+            sinks=self._sinks,
+            lease=lease,
+            prove=self._prove,
+            pace=self._pace,
+            now=self._now,
+            say=self._say,
+        )
+        return rotation.run(wish)
 
 
 @contextlib.contextmanager
@@ -210,23 +227,26 @@ def unstacked(
                 f"There is no app registration with the client id {target.client_id} in tenant {caller.tenant_id}.",
                 remedy="Copy Application (client) ID from the registration's overview page.",
             )
-        now = microsoft_clock(graph, say)
+        tell_clocks(graph, say)
 
         def end() -> datetime:
             rules = graph.password_rules(application.object_id, created=application.created)
-            return lifetime(settings, rules, now()).end
+            return lifetime(settings, rules, graph.now()).end
 
-        yield Rotating(
-            name=application.display_name,
-            slots=GraphSlots(
+        def slots(*, alone: bool) -> Slots:  # noqa: ARG001 - nobody but the journal remembers anything
+            return GraphSlots(
                 graph,
                 application.object_id,
                 caller.tenant_id,
                 application.app_id,
                 names={slot: product.slot_name(slot) for slot in SLOTS},
                 end=end,
-                now=now,
-            ),
+                now=graph.now,
+            )
+
+        yield Rotating(
+            name=application.display_name,
+            slots=slots,
             sinks=sinks,
             store=store,
             prove=prover(
@@ -238,9 +258,14 @@ def unstacked(
             ),
             pace=request.pace,
             end=end,
-            now=now,
+            now=graph.now,
             say=say,
         )
+
+
+def journal_key(tenant_id: str, client_id: str) -> str:
+    """The journal of a registration, whichever stack or none it belongs to."""
+    return f"{tenant_id}/{client_id}".lower()
 
 
 def journal_address(backend: str, named: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
@@ -291,14 +316,17 @@ def prover(
     return prove
 
 
-def microsoft_clock(graph: Graph, say: Say) -> Callable[[], datetime]:
-    """The present by Microsoft's clock, which a wrong clock of this machine does not change.
+def tell_clocks(graph: Graph, say: Say) -> None:
+    """Says so when this machine's clock is wrong; what is reckoned here goes by Microsoft's.
 
     Args:
-        graph: the tenant.
-        say: told when this machine's clock is wrong by more than a minute.
+        graph: the tenant; it has answered before.
+        say: told in one line.
     """
-    return lambda: datetime.now(UTC)
+    minutes = abs(graph.ahead) / timedelta(minutes=1)
+    if minutes >= 1:
+        which = "behind" if graph.ahead > timedelta(0) else "ahead of"
+        say(f"this machine's clock is {minutes:.0f} minutes {which} Microsoft's, which counts: set it right")
 
 
 def _private_text(file: Path) -> str:

@@ -31,6 +31,7 @@ from provision.engine.state import State, open_state
 from provision.engine.toolchain import Toolchain, ensure_engine
 from provision.errors import InvalidInput, ProvisionError, WouldOverwrite
 from provision.journal import open_store
+from provision.journal.lease import Lease
 from provision.microsoft.az_bridge import AzBridge
 from provision.microsoft.credentials import Credential, sign_in
 from provision.microsoft.graph import Graph
@@ -40,7 +41,14 @@ from provision.onboard.handoff import write_handoff
 from provision.onboard.held import held
 from provision.onboard.project import Request, choose_stack, find_project
 from provision.onboard.recover import Interrupted, recover, remove_leftovers
-from provision.onboard.rotating import RotateRequest, Rotating, journal_address, microsoft_clock, prover
+from provision.onboard.rotating import (
+    RotateRequest,
+    Rotating,
+    journal_address,
+    journal_key,
+    prover,
+    tell_clocks,
+)
 from provision.onboard.stack_slots import StackSlots
 from provision.secrets.graph_slots import GraphSlots
 from provision.secrets.record import Secret
@@ -153,8 +161,9 @@ class Onboarding:
         Raises:
             ProvisionError: one of its kinds; what was done stays done, and running again continues.
         """
-        with self._signed_in(write=True) as run:
-            found = self._recovered(run)
+        with self._signed_in(write=True) as run, self._alone(run) as lease:
+            self._recover(run)
+            found = self._check(run)
             layout = self._layout(run)
             self._require_place(run, layout)
             run.runner.set_config(run.config)
@@ -162,7 +171,7 @@ class Onboarding:
             result = run.runner.up()
             notes = list(found.notes)
             if run.settings.secret_sinks:
-                result, delivered = self._deliver(run, found, layout, result)
+                result, delivered = self._deliver(run, found, result, lease)
                 notes += delivered
             if run.settings.mpn_id:
                 notes += self._verified_publisher(run, str(result.outputs["clientId"].value))
@@ -187,7 +196,7 @@ class Onboarding:
 
     def destroy(self) -> None:
         """Removes the registration and everything under it, what an interrupted run left, and the stack."""
-        with self._signed_in(write=False) as run:
+        with self._signed_in(write=False) as run, self._alone(run) as lease:
             interrupted = Interrupted.of(run.runner.export_if_made())
             if interrupted is not None:
                 run.runner.clear_pending()
@@ -196,6 +205,8 @@ class Onboarding:
                 remove_leftovers(run.graph, tag=self._tag(run), patiently=interrupted is not None, say=self._say)
             run.runner.set_config(dict.fromkeys(_OF_ONE_REGISTRATION))
             run.runner.remove()
+            if lease is not None:
+                lease.discard()
 
     def require_stack(self) -> None:
         """Refuses when there is no such stack, before a person is asked anything about it.
@@ -277,18 +288,17 @@ class Onboarding:
             ProvisionError: as ``up``, before anything is changed.
         """
         with self._signed_in(write=True) as run:
-            found = self._recovered(run)
+            found = self._check(run)
             if not found.existing:
                 raise InvalidInput(
                     f"The stack {self.stack} has no app registration yet.", remedy="Make it first: provision up."
                 )
-            layout = self._layout(run)
             application = run.graph.application(found.existing[0].object_id)
             if application is None:
                 raise InvalidInput(
                     f"The app registration {found.existing[0].app_id} is gone.", remedy="Make it anew: provision up."
                 )
-            yield self._rotating(run, found, layout, request, application)
+            yield self._rotating(run, found, request, application)
 
     # How
 
@@ -397,15 +407,14 @@ class Onboarding:
     def _tag(self, run: _SignedIn) -> str:
         return ownership.stack_tag(run.runner.project_name, self.stack, run.settings.instance_id)
 
-    def _recovered(self, run: _SignedIn) -> Preflight:
-        """Puts right what an interrupted run left, then checks what can be checked without changing anything.
+    def _recover(self, run: _SignedIn) -> None:
+        """Puts right what an interrupted run left.
 
         Where the state does not hold the secret, a rotation's journal knows which one is whose, and the state's list
         of secrets says nothing.
         """
         names = slot_display_names(run.settings) if run.settings.secret_in_state else ()
         recover(run.runner, run.graph, tag=self._tag(run), slot_names=names, say=self._say)
-        return self._check(run)
 
     def _layout(self, run: _SignedIn) -> Layout:
         """Which secret slots there are; told to the program for the runs that follow."""
@@ -426,38 +435,51 @@ class Onboarding:
             for sink in open_sinks(settings.secret_sinks):
                 sink.check()
 
-    def _rotating(
-        self, run: _SignedIn, found: Preflight, layout: Layout, request: RotateRequest, application: Application
-    ) -> Rotating:
-        now = microsoft_clock(run.graph, self._say)
+    @contextlib.contextmanager
+    def _alone(self, run: _SignedIn) -> Iterator[Lease | None]:
+        """Keeps other runs off the registration, a rotation above all: what it makes looks like a killed run's remains.
+
+        A stack without a registration needs none, and Pulumi Cloud, which has no place for a journal, has its own.
+        """
+        outputs = run.runner.outputs_as_kept()
+        tenant_id, client_id = outputs.get("tenantId"), outputs.get("clientId")
+        address = journal_address(self._state.backend)
+        if not tenant_id or not client_id or address.startswith("http"):
+            yield None
+            return
+        with Lease(open_store(address), journal_key(str(tenant_id), str(client_id)), say=self._say) as lease:
+            yield lease
+
+    def _rotating(self, run: _SignedIn, found: Preflight, request: RotateRequest, application: Application) -> Rotating:
+        tell_clocks(run.graph, self._say)
         names = {slot: run.settings.profile.slot_name(slot) for slot in SLOTS}
-        slots: Slots
-        if run.settings.secret_in_state:
-            slots = StackSlots(
-                run.runner, run.graph, application.object_id, found.tenant_id, application.app_id, names, layout
-            )
-        else:
+
+        def slots(*, alone: bool) -> Slots:
+            if alone:
+                self._recover(run)
+            layout = self._layout(run)
+            whose = (found.tenant_id, application.app_id, names)
+            if run.settings.secret_in_state:
+                return StackSlots(run.runner, run.graph, application.object_id, *whose, layout)
             known = {}
             if layout.key_id and layout.expires:
                 known = {layout.active: Held(layout.key_id, datetime.fromisoformat(layout.expires))}
-
-            def remember(secret: Secret) -> None:
-                kept = Layout(secret.slot, (secret.slot,), secret.key_id, secret.expires, owner="graph")
-                run.runner.add_environment({LAYOUT_VARIABLE: kept.to_json()})
-                run.runner.up()
-
-            slots = GraphSlots(
+            return GraphSlots(
                 run.graph,
                 application.object_id,
-                found.tenant_id,
-                application.app_id,
-                names,
+                *whose,
                 end=lambda: found.secret_end,
-                now=now,
+                now=run.graph.now,
                 known=known,
                 in_use=layout.active if known else None,
                 remember=remember,
             )
+
+        def remember(secret: Secret) -> None:
+            kept = Layout(secret.slot, (secret.slot,), secret.key_id, secret.expires, owner="graph")
+            run.runner.add_environment({LAYOUT_VARIABLE: kept.to_json()})
+            run.runner.up()
+
         return Rotating(
             name=application.display_name,
             slots=slots,
@@ -472,26 +494,24 @@ class Onboarding:
             ),
             pace=request.pace,
             end=lambda: found.secret_end,
-            now=now,
+            now=run.graph.now,
             say=self._say,
         )
 
     def _deliver(
-        self, run: _SignedIn, found: Preflight, layout: Layout, result: RunResult
+        self, run: _SignedIn, found: Preflight, result: RunResult, lease: Lease | None
     ) -> tuple[RunResult, list[str]]:
         """Makes the secret that the state must not hold, when there is none, and brings it where it is used."""
         client_id = str(result.outputs["clientId"].value)
         application = run.graph.wait_until_readable(
             lambda: run.graph.application_by_app_id(client_id), "the app registration"
         )
-        if run.settings.secret_in_state:
-            layout = Layout.from_outputs(run.runner.outputs_as_kept())
         wish = Wish(only_finish=True)
         request = RotateRequest(wish=wish, journal=journal_address(self._state.backend))
-        rotating = self._rotating(run, found, layout, request, application)
+        rotating = self._rotating(run, found, request, application)
         if not rotating.plan(wish).reason:
             return result, []
-        report = rotating.run(wish)
+        report = rotating.run(wish, lease)
         places = ", ".join(run.settings.secret_sinks)
         notes = [f"The client secret is in {places}.", *report.notes]
         return replace(result, outputs=run.runner.outputs()), notes

@@ -159,6 +159,7 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
             lifespan="off",
             ws="none",
             server_header=False,
+            date_header=False,  # every answer is dated by the tenant's clock
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

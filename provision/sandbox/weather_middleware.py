@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,7 +49,8 @@ class WeatherMiddleware:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the request under the first rule that hits it."""
+        """Runs the request under the first rule that hits it; every answer is dated by the tenant's clock."""
+        send = self._dated(send)
         if scope["type"] != "http" or scope["path"].startswith(_EXEMPT_PREFIXES):
             await self._app(scope, receive, send)
             return
@@ -62,6 +65,15 @@ class WeatherMiddleware:
             return
         note(scope, fault=rule.name)
         await getattr(self, f"_{rule.action}")(rule, scope, receive, send)
+
+    def _dated(self, send: Send) -> Send:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = format_datetime(datetime.fromtimestamp(self._clock.now(), UTC), usegmt=True)
+                message = {**message, "headers": [*message.get("headers", ()), (b"date", date.encode())]}
+            await send(message)
+
+        return dated
 
     async def _status(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         body, media = refusal(scope["path"], rule.status, self._clock)

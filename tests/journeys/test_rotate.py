@@ -11,6 +11,7 @@ import pytest
 from trial import NAME, PROVISION, Trial
 
 from provision import errors
+from provision.sandbox import Sandbox
 
 
 def rotate(trial: Trial, *words: str) -> CompletedProcess[str]:
@@ -161,3 +162,30 @@ def test_what_cannot_be_is_refused_in_one_sentence(trial: Trial, words: tuple[st
     assert refused.returncode == code, refused.stderr
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_wrong_clock_is_told_and_does_no_harm(sandbox: Sandbox, tmp_path: Path, minutes: int) -> None:
+    """By the local clock alone a secret would begin in the future, or an overlap be over before it began."""
+    sandbox.set_faults(clock_skew=60.0 * minutes)
+    trial = Trial(sandbox, tmp_path / "project")  # a tenant that was made by the same clock
+    try:
+        _rotate_under_a_wrong_clock(trial, minutes)
+    finally:
+        sandbox.clear_faults()
+        trial.close()
+
+
+def _rotate_under_a_wrong_clock(trial: Trial, minutes: int) -> None:
+    client_id = trial.click()
+    file = trial.project / "mail.env"
+    words = ("--client-id", client_id, "--sink", f"envfile:{file}")
+    told = rotate(trial, *words)
+    assert told.returncode == 0, told.stderr
+    which = "behind" if minutes > 0 else "ahead of"
+    assert f"this machine's clock is 10 minutes {which} Microsoft's" in told.stderr
+    assert trial.token(client_id, in_file(file))
+    before = in_file(file)
+    done(trial, *words, "--now", "--overlap", "5m")
+    assert trial.token(client_id, before)
+    assert rotate(trial, *words).stdout.startswith("not due: ")
