@@ -14,6 +14,7 @@ The tree::
     ├── PolicyRefuses             10   a policy of the tenant forbids what was asked
     ├── WouldOverwrite            11   refusing to replace something that is already there
     ├── Interrupted               12   stopped by a signal; running again continues
+    ├── Expiring                  13   a client secret in use has ended or ends soon
     └── NotDelivered              14   a sink did not take or keep a new client secret; the old one stays valid
 
 Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret. An error
@@ -140,6 +141,12 @@ class Interrupted(ProvisionError):
     """Stopped by a signal; running again continues."""
 
     exit_code = 12
+
+
+class Expiring(ProvisionError):
+    """A client secret that is in use has ended, or ends within the span that was asked about."""
+
+    exit_code = 13
 
 
 class NotDelivered(ProvisionError):
