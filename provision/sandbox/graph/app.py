@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from provision.sandbox.directory import Document
 from provision.sandbox.entra.tokens import TokenRefused, graph_audiences, verify_access_token
-from provision.sandbox.graph import batch, errors, routes
+from provision.sandbox.graph import batch, csdl, errors, routes
 from provision.sandbox.graph.call import Answer, Call, Caller
 from provision.sandbox.graph.odata.query import parse_options
 from provision.sandbox.graph.permissions import RULES, authorize
@@ -92,6 +92,8 @@ class _Graph:
         headers = request.headers
         ids = _Ids(headers.get("client-request-id"))
         root = f"{request.url.scheme}://{headers.get('host', request.url.netloc)}/{version.lower()}"
+        if rest.strip("/").lower() == "$metadata" and request.method in {"GET", "HEAD"}:
+            return _wire(_metadata(), ids)  # the one path that asks for no token
         try:
             session = _Session(self._authenticate(headers.get("authorization")), version.lower(), root)
             if rest.strip("/").lower() == "$batch":
@@ -173,6 +175,10 @@ class _Graph:
             frozenset(name.lower() for name in permissions),
             frozenset(role["roleTemplateId"] for role in roles if role is not None),
         )
+
+
+def _metadata() -> Answer:
+    return Answer(text=csdl.document(), media_type="application/xml", headers={"OData-Version": "4.0"})
 
 
 class _Ids:

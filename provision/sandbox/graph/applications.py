@@ -244,7 +244,7 @@ def add_password(call: Call) -> Answer:
     """POST /applications/{id}/addPassword: the only answer that shows the secret."""
     application = find(call)
     call.require_owner(application)
-    asked = schema.check_parameters(call.body, {"passwordCredential": "passwordCredential"})
+    asked = schema.check_parameters(call.body, "addPassword")
     made = credentials.new_password(call, application, asked.get("passwordCredential") or {}, kind=_TYPE)
     application["passwordCredentials"].append(credentials.stored(made))
     call.directory.replace(call.tenant, "application", application)
@@ -255,20 +255,17 @@ def remove_password(call: Call) -> Answer:
     """POST /applications/{id}/removePassword."""
     application = find(call)
     call.require_owner(application)
-    asked = schema.check_parameters(call.body, {"keyId": "Guid"})
+    asked = schema.check_parameters(call.body, "removePassword")
     credentials.remove(application, "passwordCredentials", asked.get("keyId"))
     call.directory.replace(call.tenant, "application", application)
     return NO_CONTENT
-
-
-_KEY_PARAMETERS = {"keyCredential": "keyCredential", "passwordCredential": "passwordCredential", "proof": "String!"}
 
 
 def add_key(call: Call) -> Answer:
     """POST /applications/{id}/addKey, with a proof signed by a present certificate."""
     application = find(call)
     call.require_owner(application)
-    asked = schema.check_parameters(call.body, _KEY_PARAMETERS)
+    asked = schema.check_parameters(call.body, "addKey")
     credentials.check_proof(application, asked.get("proof"))
     made = credentials.new_key(call, application, asked.get("keyCredential") or {}, kind=_TYPE)
     application["keyCredentials"].append(made)
@@ -280,7 +277,7 @@ def remove_key(call: Call) -> Answer:
     """POST /applications/{id}/removeKey, with a proof signed by a present certificate."""
     application = find(call)
     call.require_owner(application)
-    asked = schema.check_parameters(call.body, {"keyId": "Guid", "proof": "String!"})
+    asked = schema.check_parameters(call.body, "removeKey")
     credentials.check_proof(application, asked.get("proof"))
     credentials.remove(application, "keyCredentials", asked.get("keyId"))
     call.directory.replace(call.tenant, "application", application)
@@ -294,7 +291,7 @@ OWNERS = owners.References(_TYPE, "owners", owners.OWNER_KINDS, find)
 def set_verified_publisher(call: Call) -> Answer:
     """POST /applications/{id}/setVerifiedPublisher: delegated only, for a domain of one's own."""
     application = find(call)
-    asked = schema.check_parameters(call.body, {"verifiedPublisherId": "String"})
+    asked = schema.check_parameters(call.body, "setVerifiedPublisher")
     publisher: Any = asked.get("verifiedPublisherId")
     if not publisher:
         raise _verification("MPNIdWasNotProvided", "The MPN ID was not provided in the request body.")

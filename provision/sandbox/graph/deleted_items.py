@@ -112,7 +112,7 @@ def get_directory_object(call: Call) -> Answer:
 
 def get_by_ids(call: Call) -> Answer:
     """POST /directoryObjects/getByIds: those of up to 1000 ids that exist, of the wanted types."""
-    asked = schema.check_parameters(call.body, {"ids": "[String]", "types": "[String]"})
+    asked = schema.check_parameters(call.body, "getByIds")
     identities = asked.get("ids")
     if not identities:
         raise errors.value_required("ids", "DirectoryObject")

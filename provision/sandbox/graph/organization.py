@@ -63,7 +63,7 @@ def list_license_details(call: Call) -> Answer:
 def assign_license(call: Call) -> Answer:
     """POST /users/{id}/assignLicense."""
     user = find_user(call)
-    asked = schema.check_parameters(call.body, {"addLicenses": "[assignedLicense]", "removeLicenses": "[Guid]"})
+    asked = schema.check_parameters(call.body, "assignLicense")
     if "addLicenses" not in asked or "removeLicenses" not in asked:
         missing = "addLicenses" if "addLicenses" not in asked else "removeLicenses"
         raise errors.value_required(missing, "User")

@@ -1,7 +1,8 @@
 """Which properties each Graph type has, and whether a request body is one of it.
 
-Owns: the types (``schema.json``: property -> type, ``!`` = not nullable, ``[x]`` = collection; navigation properties
-apart), who may write what, lengths, and the check of a body. Does not own: rules between values (the resource modules).
+Owns: the types, enumerations and operations (``schema.json``: property -> type, ``!`` = not nullable, ``[x]`` =
+collection; navigation properties apart), who may write what, lengths, and the check of a body.
+Does not own: rules between values (the resource modules), the types as ``$metadata`` shows them (``csdl``).
 
 ``schema.json`` follows Microsoft Graph's published v1.0 metadata (microsoftgraph/msgraph-metadata, snapshot 2026-08-20;
 the mail types, which that snapshot lacks, follow "message resource type"). A test holds it against the models of
@@ -155,6 +156,46 @@ def type_names() -> list[str]:
     return sorted(_data()["types"])
 
 
+def declaration(name: str) -> Document:
+    """A type as ``schema.json`` declares it, without what it inherits."""
+    row: Document = _data()["types"][name]
+    return row
+
+
+def enumerations() -> dict[str, dict[str, int]]:
+    """The members of each enumeration with their values."""
+    known: dict[str, dict[str, int]] = _data()["enums"]
+    return known
+
+
+def is_flags(name: str) -> bool:
+    """Whether several members of an enumeration can be given at once."""
+    return name in _data()["flags"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An action or function of the service."""
+
+    name: str
+    on: tuple[str, ...]
+    """The type texts that it is bound to."""
+    parameters: dict[str, str]
+    """Name -> type text."""
+    returns: str | None
+    """A type text; ``same`` is what it is bound to."""
+    is_function: bool
+
+
+@cache
+def operations() -> dict[str, Operation]:
+    """Every action and function that the local tenant knows, by name."""
+    return {
+        name: Operation(name, tuple(row["on"]), row["parameters"], row.get("returns"), row.get("function", False))
+        for name, row in _data()["operations"].items()
+    }
+
+
 def element(type_text: str) -> tuple[str, bool, bool]:
     """A type text's parts: the type's name, whether it is a collection, whether null is allowed."""
     nullable = not type_text.endswith("!")
@@ -236,12 +277,13 @@ def _references(value: Any, name: str) -> list[str]:
     return rows
 
 
-def check_parameters(body: Any, parameters: dict[str, str]) -> Document:
-    """An action's body against its parameters (name -> type text); absent ones are absent in the result.
+def check_parameters(body: Any, operation: str) -> Document:
+    """An action's body against the action's parameters; absent ones are absent in the result.
 
     Raises:
         GraphError: unknown parameter or wrong type.
     """
+    parameters = operations()[operation].parameters
     if not isinstance(body, dict):
         raise errors.unreadable_json()
     names = {name.lower(): name for name in parameters}
@@ -322,10 +364,11 @@ def _structured(value: Any, type_name: str, name: str) -> Document:
 
 def _enumerated(value: Any, name: str, property_name: str) -> str:
     """An enumeration member under its canonical spelling; flags may be joined with commas."""
-    members = {member.lower(): member for member in _data()["enums"].get(name, ())}
+    members = {member.lower(): member for member in enumerations().get(name, ())}
     if not isinstance(value, str):
         raise errors.schema_mismatch(property_name)
-    parts = [members.get(part.strip().lower()) for part in value.split(",")]
+    given = value.split(",") if is_flags(name) else [value]
+    parts = [members.get(part.strip().lower()) for part in given]
     if any(part is None for part in parts):
         raise errors.invalid_value(property_name, name[0].upper() + name[1:])
     return ",".join(str(part) for part in parts)

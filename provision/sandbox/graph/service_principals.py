@@ -167,7 +167,7 @@ def add_password(call: Call) -> Answer:
     """POST /servicePrincipals/{id}/addPassword."""
     principal = find(call)
     call.require_owner(principal)
-    asked = schema.check_parameters(call.body, {"passwordCredential": "passwordCredential"})
+    asked = schema.check_parameters(call.body, "addPassword")
     made = credentials.new_password(call, principal, asked.get("passwordCredential") or {}, kind=_TYPE)
     principal["passwordCredentials"].append(credentials.stored(made))
     call.directory.replace(call.tenant, "servicePrincipal", principal)
@@ -178,7 +178,7 @@ def remove_password(call: Call) -> Answer:
     """POST /servicePrincipals/{id}/removePassword."""
     principal = find(call)
     call.require_owner(principal)
-    asked = schema.check_parameters(call.body, {"keyId": "Guid"})
+    asked = schema.check_parameters(call.body, "removePassword")
     credentials.remove(principal, "passwordCredentials", asked.get("keyId"))
     call.directory.replace(call.tenant, "servicePrincipal", principal)
     return NO_CONTENT
