@@ -17,6 +17,7 @@ RedirectKind = Literal["web", "spa", "publicClient"]
 _MULTI_TENANT_AUDIENCES = frozenset(
     {"AzureADMultipleOrgs", "AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount"}
 )
+_PERSONAL_AUDIENCES = frozenset({"AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -59,12 +60,16 @@ class Client:
     def match_redirect(self, wanted: str | None) -> tuple[str, RedirectKind]:
         """The redirect URI to use and its platform; compared case-sensitively ("Redirect URI restrictions").
 
+        A request without one gets a registered one, says "OpenID Connect on the Microsoft identity platform".
+
         Raises:
-            EntraError: 500113 when none is registered, 50011 when none matches.
+            EntraError: 900971 when there is none in the request nor in the registration, 500113 when none is
+                registered, 50011 when none matches. Public reports have 900971 too where the request had one and
+                the registration none; what decides between the two there was not found.
         """
         registered = self.redirect_uris()
         if not registered:
-            raise EntraError(500113)
+            raise EntraError(500113 if wanted else 900971)
         if not wanted:
             return registered[0]
         for uri, kind in registered:
@@ -91,11 +96,12 @@ def find_client(directory: Directory, authority: Authority, app_id: str) -> Clie
 
     Raises:
         EntraError: 700016 when the tenant does not know it, 50194 when a single-tenant application is called
-            through a multi-tenant authority.
+            through a multi-tenant authority, 9002332 and 9002346 when it is not for the accounts of the authority.
     """
     home, application = _registration(directory, authority.tenant_id, app_id)
     if application is not None:
         client = Client(application["appId"], application["displayName"], application, home)
+        _check_account_type(client, authority)
         if authority.tenant_id is None:
             if not client.multi_tenant:
                 raise EntraError(50194, app=client.app_id, name=client.name)
@@ -108,6 +114,20 @@ def find_client(directory: Directory, authority: Authority, app_id: str) -> Clie
             if principal.get("_publicClient"):
                 return Client(principal["appId"], principal["displayName"], None, None, principal)
     raise _unknown(directory, authority, app_id)
+
+
+def _check_account_type(client: Client, authority: Authority) -> None:
+    """Personal accounts sign in through /consumers, work and school accounts do not.
+
+    The browser's half of /consumers is login.live.com, whose own words ("The client does not exist or is not enabled
+    for consumers", dotnet/AspNetCore.Docs#19795) the local tenant does not have.
+    """
+    audience = (client.application or {}).get("signInAudience")
+    if authority.segment == "consumers":
+        if audience not in _PERSONAL_AUDIENCES:
+            raise EntraError(9002332, app=client.app_id, name=client.name)
+    elif audience == "PersonalMicrosoftAccount":
+        raise EntraError(9002346, app=client.app_id, name=client.name)
 
 
 def _registration(directory: Directory, first: str | None, app_id: str) -> tuple[str, Document] | tuple[None, None]:

@@ -363,6 +363,13 @@ TABLE: dict[int, Refusal] = {
         "Specified tenant identifier '{tenant}' is neither a valid DNS name, nor a valid external domain.",
     ),
     900144: Refusal("invalid_request", 400, "The request body must contain the following parameter: '{name}'."),
+    900561: Refusal(
+        "invalid_request",
+        400,
+        "The endpoint only accepts {allowed} requests. Received a {method} request.",
+        "JetBrains/teamcity-azure-active-directory#60",
+    ),
+    900971: Refusal("invalid_request", 400, "No reply address provided.", "MicrosoftDocs/azure-docs#72093"),
     1002012: Refusal(
         "invalid_scope",
         400,
@@ -426,6 +433,20 @@ TABLE: dict[int, Refusal] = {
         400,
         "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via cross-origin requests.",
         "clocked0ne/passport-outlook#16",
+    ),
+    9002332: Refusal(
+        "invalid_request",
+        400,
+        "Application '{app}'({name}) is configured for use by Azure Active Directory users only. Please do not use the "
+        "/consumers endpoint to serve this request.",
+        "public notes on winget's download service, which quote it",
+    ),
+    9002346: Refusal(
+        "invalid_request",
+        400,
+        "Application '{app}'({name}) is configured for use by Microsoft Account users only. Please use the /consumers "
+        "endpoint to serve this request.",
+        "oxalica/onedrive-api#3",
     ),
 }
 """Every refusal that the local Entra knows; a new one is one row."""

@@ -163,7 +163,7 @@ class Interaction:
         """
         if self.step("login"):
             raise Shown(self._sign_in())
-        account = self._session()
+        account = self._session() if self._authority.segment != "consumers" else None
         if account is None:
             if self.silent:
                 raise EntraError(50058)
@@ -198,7 +198,7 @@ class Interaction:
     def _sign_in(self) -> Response:
         username = self._form.get("loginfmt", "")
         try:
-            tenant_id, user = find_account(self._directory, username)
+            tenant_id, user = self._find(username)
             check_password(self._directory, tenant_id, user, self._form.get("passwd", ""))
         except EntraError as error:
             return self._login_page(error, username)
@@ -219,6 +219,12 @@ class Interaction:
         response = self.go_on()
         response.set_cookie(SESSION_COOKIE, handle, secure=True, httponly=True, samesite="lax", path="/")
         return response
+
+    def _find(self, username: str) -> tuple[str, Document]:
+        """The account; /consumers is for personal ones, of which the local tenant has none."""
+        if self._authority.segment == "consumers":
+            raise EntraError(50034, user="{EUII Hidden}", tenant=self._authority.segment)
+        return find_account(self._directory, username)
 
     def _chosen(self, account: Account) -> Response:
         response = self.go_on()

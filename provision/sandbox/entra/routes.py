@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -11,16 +13,19 @@ from provision.sandbox.entra.admin_consent import admin_consent
 from provision.sandbox.entra.authorize import authorize_v1, authorize_v2
 from provision.sandbox.entra.clients import Client
 from provision.sandbox.entra.device import device_authorization, device_page
-from provision.sandbox.entra.errors import TABLE
+from provision.sandbox.entra.errors import TABLE, EntraError, Incident, json_refusal
 from provision.sandbox.entra.handles import read_handle
 from provision.sandbox.entra.interaction import SESSION_COOKIE
 from provision.sandbox.entra.pages import render
 from provision.sandbox.entra.token_endpoint import TokenEndpoint
 from provision.sandbox.entra.tokens import TokenRefused, graph_audiences, verify_access_token
+from provision.sandbox.metadata import login_base
 from provision.sandbox.oidc_issuer import OidcIssuer
+from provision.sandbox.requestlog import note
 from provision.sandbox.world import World
 
 _BROWSER = ["GET", "POST"]
+_NOT_POST = ["GET", "PUT", "PATCH", "DELETE"]
 
 
 def entra_routes(issuer: OidcIssuer) -> list[Route]:
@@ -51,7 +56,28 @@ def entra_routes(issuer: OidcIssuer) -> list[Route]:
         Route("/{tenant}/oauth2/logout", _logout, methods=_BROWSER),
         Route("/{tenant}/v2.0/adminconsent", admin_consent, methods=_BROWSER),
         Route("/{tenant}/adminconsent", admin_consent, methods=_BROWSER),
+        Route("/{tenant}/oauth2/v2.0/token", _only("POST, OPTIONS"), methods=_NOT_POST),
+        Route("/{tenant}/oauth2/token", _only("POST"), methods=_NOT_POST),
+        Route("/{tenant}/oauth2/v2.0/devicecode", _only("POST"), methods=_NOT_POST),
+        Route("/{tenant}/oauth2/devicecode", _only("POST"), methods=_NOT_POST),
     ]
+
+
+def _only(allowed: str) -> Callable[[Request], Awaitable[Response]]:
+    """Refuses another method with 900561, before the tenant or anything else of the request is looked at.
+
+    The sentence is quoted with "POST, OPTIONS" for the v2.0 token endpoint and with "POST" for others. Its status was
+    not found quoted; 400 is that of every other invalid_request.
+    """
+
+    async def refuse(request: Request) -> Response:
+        world: World = request.app.state.world
+        error = EntraError(900561, allowed=allowed, method=request.method)
+        note(request.scope, code=f"AADSTS{error.code}")
+        incident = Incident.new(world.directory.clock, request.headers.get("client-request-id"))
+        return json_refusal(error, incident, login_base(request))
+
+    return refuse
 
 
 def userinfo_routes() -> list[Route]:

@@ -167,6 +167,11 @@ def redeem_public_with_secret(entra: Entra, app: App) -> httpx.Response:
     return entra.redeem(client, code, redirect_uri="http://localhost:8400", code_verifier=VERIFIER)
 
 
+def converged(entra: Entra, audience: str) -> App:
+    """A registration for personal accounts, which needs access tokens of version 2."""
+    return entra.register(signInAudience=audience, api={"requestedAccessTokenVersion": 2})
+
+
 def secret_expired(entra: Entra, app: App) -> httpx.Response:
     return late(entra, app, 3 * 365 * 86400, lambda: entra.app_only(app))
 
@@ -185,6 +190,18 @@ TOKEN_ENDPOINT: dict[str, tuple[int, int, str, Callable[[Entra, App], httpx.Resp
         lambda e, a: e.app_only(e.register(signInAudience="AzureADMultipleOrgs"), tenant="organizations"),
     ),
     "single tenant at common": (50194, 400, "invalid_request", lambda e, a: e.app_only(a, tenant="common")),
+    "work accounts only at consumers": (
+        9002332,
+        400,
+        "invalid_request",
+        lambda e, a: e.app_only(e.register(signInAudience="AzureADMultipleOrgs"), tenant="consumers"),
+    ),
+    "personal accounts only in a tenant": (
+        9002346,
+        400,
+        "invalid_request",
+        lambda e, a: e.app_only(converged(e, "PersonalMicrosoftAccount")),
+    ),
     "app disabled": (7000112, 400, "unauthorized_client", disabled_app),
     "no service principal": (7000229, 400, "unauthorized_client", without_principal),
     "wrong secret": (7000215, 401, "invalid_client", lambda e, a: e.app_only(a, client_secret="wrong")),
@@ -359,6 +376,30 @@ TOKEN_ENDPOINT: dict[str, tuple[int, int, str, Callable[[Entra, App], httpx.Resp
 }
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "oauth2/v2.0/token", "POST, OPTIONS"),
+        ("PUT", "oauth2/v2.0/token", "POST, OPTIONS"),
+        ("GET", "oauth2/token", "POST"),
+        ("GET", "oauth2/v2.0/devicecode", "POST"),
+        ("DELETE", "oauth2/devicecode", "POST"),
+    ],
+)
+def test_endpoints_for_post_refuse_other_methods(http: httpx.Client, method: str, path: str, allowed: str) -> None:
+    """What a person sees who pastes the address into a browser, whatever tenant it names."""
+    answer = http.request(method, f"/nobody.onmicrosoft.com/{path}")
+    body = answer.json()
+    assert (answer.status_code, body["error"], body["error_codes"]) == (400, "invalid_request", [900561])
+    sentence = f"AADSTS900561: The endpoint only accepts {allowed} requests. Received a {method} request."
+    assert body["error_description"].startswith(sentence)
+
+
+def test_authorization_without_redirect_goes_to_a_registered_one(entra: Entra, app: App) -> None:
+    """Recommended, says "OpenID Connect on the Microsoft identity platform", and one is picked when it is missing."""
+    assert answered(entra.sign_in(entra.authorize(app, redirect_uri=None)))["code"]
+
+
 @pytest.mark.parametrize("case", TOKEN_ENDPOINT)
 def test_token_endpoint_refuses_as_entra(entra: Entra, app: App, case: str) -> None:
     code, status, oauth_error, provoke = TOKEN_ENDPOINT[case]
@@ -387,6 +428,12 @@ def of_another_tenant(entra: Entra, app: App) -> httpx.Response:
     return entra.submit(entra.authorize(app), loginfmt=upn, passwd=other.users[upn])
 
 
+def at_consumers(entra: Entra, app: App) -> httpx.Response:
+    """No personal account can be had here, and the session of a work account counts for nothing there."""
+    entra.code(app)
+    return entra.sign_in(entra.authorize(converged(entra, "AzureADandPersonalMicrosoftAccount"), tenant="consumers"))
+
+
 PAGES: dict[str, tuple[int, Callable[[Entra, App], httpx.Response]]] = {
     "redirect in other letter case": (50011, lambda e, a: e.authorize(a, redirect_uri=REDIRECT.lower())),
     "redirect with a slash": (50011, lambda e, a: e.authorize(a, redirect_uri=REDIRECT + "/")),
@@ -395,6 +442,11 @@ PAGES: dict[str, tuple[int, Callable[[Entra, App], httpx.Response]]] = {
         500113,
         lambda e, a: e.authorize(e.register(web={"redirectUris": []}, spa={"redirectUris": []})),
     ),
+    "no redirect at all": (
+        900971,
+        lambda e, a: e.authorize(e.register(web={"redirectUris": []}, spa={"redirectUris": []}), redirect_uri=None),
+    ),
+    "work account at consumers": (50034, at_consumers),
     "unknown client": (700016, lambda e, a: e.authorize(a, client_id=str(uuid.uuid4()))),
     "no client": (900144, lambda e, a: e.authorize(a, client_id=None)),
     "unknown tenant": (90002, lambda e, a: e.authorize(a, tenant="nobody.onmicrosoft.com")),
