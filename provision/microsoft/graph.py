@@ -44,6 +44,8 @@ _APP_FIELDS = [
     "id", "appId", "displayName", "signInAudience", "tags", "web", "spa", "publicClient", "isFallbackPublicClient",
     "requiredResourceAccess", "passwordCredentials", "createdDateTime", "verifiedPublisher",
 ]  # fmt: skip
+_CERTIFICATES = ["keyCredentials"]
+"""Asked for only where certificates are shown: of a single object Graph then sends their data as well."""
 _SP_FIELDS = ["id", "appId", "displayName", "accountEnabled", "tags"]
 _WRITE_APPS = (
     "Application.ReadWrite.All (or Application.ReadWrite.OwnedBy as an owner), or an Application Administrator"
@@ -106,31 +108,42 @@ class Graph:
 
     # Applications
 
-    def application(self, object_id: str) -> Application | None:
-        """One app registration by object id; None when there is none ("Get application")."""
+    def application(self, object_id: str, *, with_certificates: bool = False) -> Application | None:
+        """One app registration by object id; None when there is none ("Get application").
+
+        Args:
+            object_id: the registration's object id.
+            with_certificates: whether to read its certificates too.
+        """
         found = self._channel.ask(
             _application(object_id),
             "read the application",
-            query={"select": _APP_FIELDS},
+            query={"select": _APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
             needs=_READ_APPS,
             absent=_gone,
         )
         return None if found is None else application_of(found)
 
-    def application_by_app_id(self, app_id: str) -> Application | None:
+    def application_by_app_id(self, app_id: str, *, with_certificates: bool = False) -> Application | None:
         """One app registration by its Application (client) ID; None when there is none ("List applications")."""
-        return next(iter(self.applications(f"appId eq {_quoted(app_id)}")), None)
+        found = self.applications(f"appId eq {_quoted(app_id)}", with_certificates=with_certificates)
+        return next(iter(found), None)
 
-    def applications_by_tag(self, tag: str) -> list[Application]:
+    def applications_by_tag(self, tag: str, *, with_certificates: bool = False) -> list[Application]:
         """The app registrations that carry a tag ("List applications")."""
-        return self.applications(f"tags/any(t:t eq {_quoted(tag)})")
+        return self.applications(f"tags/any(t:t eq {_quoted(tag)})", with_certificates=with_certificates)
 
-    def applications(self, condition: str) -> list[Application]:
-        """The app registrations that a ``$filter`` condition selects, all pages ("List applications")."""
+    def applications(self, condition: str, *, with_certificates: bool = False) -> list[Application]:
+        """The app registrations that a ``$filter`` condition selects, all pages ("List applications").
+
+        Args:
+            condition: OData, values quoted.
+            with_certificates: whether to read their certificates too.
+        """
         found = self._channel.ask_all(
             lambda client: client.applications,
             "list applications",
-            query={"filter": condition, "select": _APP_FIELDS},
+            query={"filter": condition, "select": _APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
             needs=_READ_APPS,
         )
         return [application_of(item) for item in found]

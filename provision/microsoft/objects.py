@@ -25,6 +25,16 @@ class Password:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """A certificate by which an application signs in, as Graph lists it ("keyCredential resource type")."""
+
+    key_id: str
+    display_name: str | None
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True)
 class NewPassword:
     """A client secret just made; Graph shows the value this once."""
 
@@ -60,6 +70,8 @@ class Application:
     is_fallback_public_client: bool = False
     required_access: tuple[RequiredAccess, ...] = ()
     passwords: tuple[Password, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    """Empty unless they were asked for."""
     created: datetime | None = None
     verified_publisher: str | None = None
 

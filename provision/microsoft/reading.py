@@ -7,6 +7,7 @@ from typing import Any
 
 from provision.microsoft.objects import (
     Application,
+    Certificate,
     FederatedCredential,
     Grant,
     Password,
@@ -53,6 +54,15 @@ def application_of(raw: Document) -> Application:
                 item.get("hint"),
             )
             for item in raw.get("passwordCredentials") or ()
+        ),
+        certificates=tuple(
+            Certificate(
+                item["keyId"],
+                item.get("displayName"),
+                moment(item.get("startDateTime")),
+                moment(item.get("endDateTime")),
+            )
+            for item in raw.get("keyCredentials") or ()
         ),
         created=moment(raw.get("createdDateTime")),
         verified_publisher=(raw.get("verifiedPublisher") or {}).get("displayName"),
