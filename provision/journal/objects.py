@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,8 +200,12 @@ class Objects:
             )
         refused = code == "AuthorizationFailure" and "failed to authenticate" in answer
         if isinstance(failure, UnauthenticatedError) or code in _NO_SIGN_IN or refused:
+            # "… for path External … credential provider: ErrorOfAzure: What it says."; of a malformed key, nothing.
+            why = re.search(r"credential provider: (?!TypeError)\w+: ([^\n]{1,300})", answer)
+            reason = code or (why[1].rstrip(" .") if why else "")
             return SignInFailed(
-                f"The sign-in to {self._place.shown} fails{f' ({code})' if code else ''}.", remedy=self._place.sign_in
+                f"The sign-in to {self._place.shown} fails{f': {reason}' if reason else ''}.",
+                remedy=self._place.sign_in,
             )
         if isinstance(failure, PermissionDeniedError):
             return NotPermitted(
@@ -408,7 +412,7 @@ def _amazon_credential(
     try:
         import boto3  # type: ignore[import-untyped]
         from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
-        from obstore.auth.boto3 import Boto3CredentialProvider, StsCredentialProvider
+        from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError as missing:
         raise InvalidInput(
             f"A journal in s3:// with a profile or role of AWS needs the Python package {missing.name}, "
@@ -418,13 +422,24 @@ def _amazon_credential(
     try:
         session = boto3.Session(profile_name=profile or None, region_name=region or None)
         if role:
-            return StsCredentialProvider(session, RoleArn=role, RoleSessionName="provision-journal")
+            return lambda: _assumed(session, role)
         return Boto3CredentialProvider(session)
     except BotoCoreError as failure:
         raise InvalidInput(
             f"The profile for the journal's s3:// URL cannot be used: {failure}.",
             remedy="Correct profile=… in the URL or AWS_PROFILE.",
         ) from None
+
+
+def _assumed(session: Any, role: str) -> S3Credential:
+    """A role's keys; obstore's own provider hands on an expiry whose time zone obstore then refuses."""
+    keys = session.client("sts").assume_role(RoleArn=role, RoleSessionName="provision-journal")["Credentials"]
+    return {
+        "access_key_id": keys["AccessKeyId"],
+        "secret_access_key": keys["SecretAccessKey"],
+        "token": keys["SessionToken"],
+        "expires_at": keys["Expiration"].astimezone(UTC),
+    }
 
 
 def _google(bucket: str, parameters: _Parameters, environ: Mapping[str, str], prefix: str) -> Place:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg import errors, pq
@@ -44,6 +44,15 @@ PATIENCE = 20.0
 """How many seconds a writer waits for another session's write of the same row, which takes milliseconds."""
 _TIMES = {"connect_timeout": "10", "tcp_user_timeout": "20000", "keepalives_idle": "10", "keepalives_interval": "5"}
 """Seconds, but ``tcp_user_timeout`` milliseconds: a server that is gone is noticed before a lease is over."""
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where systems keep the authorities they trust (Go, ``crypto/x509/root_linux.go``, which ``lib/pq`` goes by); the
+OpenSSL that psycopg brings looks where it was built."""
 
 
 class Database:
@@ -55,7 +64,7 @@ class Database:
     """
 
     def __init__(self, parameters: Mapping[str, Any], *, patience: float = PATIENCE) -> None:
-        self._parameters = dict(parameters)
+        self.parameters = dict(parameters)
         self._patience = patience
         self._turn = threading.Lock()
         self._open: list[psycopg.Connection[TupleRow]] = []
@@ -64,7 +73,7 @@ class Database:
     @property
     def shown(self) -> str:
         """User, host, port and database."""
-        found = self._parameters
+        found = self.parameters
         return f"postgres://{found['user']}@{found['host']}:{found['port']}/{found['dbname']}"
 
     def read(self, key: str) -> Entry | None:
@@ -156,7 +165,7 @@ class Database:
             else:
                 return self._open[0]
         # A statement is not prepared: behind a pooler the next one may reach another session.
-        connection = psycopg.connect(**self._parameters, prepare_threshold=None)
+        connection = psycopg.connect(**self.parameters, prepare_threshold=None)
         self._open.append(connection)
         connection.execute(_BEGIN, [f"{self._patience * 1000:.0f}ms"])
         return connection
@@ -194,7 +203,7 @@ class Database:
         said = said.rpartition("failed: ")[2]
         if re.search(r'database ".*" does not exist', said):
             return StateUnavailable(
-                f"There is no database {self._parameters['dbname']} at {self.shown}.",
+                f"There is no database {self.parameters['dbname']} at {self.shown}.",
                 remedy="Make it (CREATE DATABASE), or correct the URL.",
             )
         if re.search(r"SSL|TLS|certificate", said):
@@ -239,15 +248,16 @@ def open_place(url: str, environ: Mapping[str, str]) -> Database:
     try:
         parts = urlsplit(url)
         query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "table"]
-        ours = urlencode([(name, value) for name, value in query if name in known])
-        parameters: dict[str, Any] = conninfo_to_dict(urlunsplit(parts._replace(query=ours)))
+        ours = urlencode([(name, value) for name, value in query if name in known], quote_via=quote)
+        parameters: dict[str, Any] = conninfo_to_dict(f"postgres://{parts.netloc}{parts.path}?{ours}")
     except (ValueError, psycopg.Error):
         raise wrong from None  # the reason would quote the URL
     for name, variable in known.items():
         if variable is not None and (value := environ.get(variable.decode())):
             parameters.setdefault(name, value)
-    if any("@" in str(parameters.get(name, "")) for name in ("host", "dbname")):
-        raise wrong  # the end of a password
+    cut = any("@" in str(parameters.get(name, "")) for name in ("host", "dbname"))  # the end of a password
+    if cut or not re.fullmatch(r"[0-9,]*", str(parameters.get("port", ""))):
+        raise wrong
     session = [f"-c {name}={_escaped(value)}" for name, value in query if name not in known]
     if session:
         parameters["options"] = " ".join([*filter(None, [parameters.get("options")]), *session])
@@ -261,9 +271,9 @@ def _with_defaults(parameters: dict[str, Any], environ: Mapping[str, str]) -> di
     if found["sslmode"] == "verify-full" and not found.get("sslrootcert"):
         # lib/pq asks the system's authorities, libpq a file that few have.
         own = Path(environ.get("HOME", "~")).expanduser() / ".postgresql" / "root.crt"
-        system = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+        bundles = [environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile, *_BUNDLES]
         if not own.exists():
-            found["sslrootcert"] = system or "system"
+            found["sslrootcert"] = next((file for file in bundles if file and Path(file).exists()), "system")
     return found
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -164,7 +165,7 @@ class Azurite:
         lines = ["PUT", *[""] * 11, *(f"{header}:{value}" for header, value in said.items())]
         lines += [f"/{ACCOUNT}/{ACCOUNT}/{name}", "restype:container"]
         said["Authorization"] = f"SharedKey {ACCOUNT}:{self.signed(*lines)}"
-        verify = str(self.authority) if self.authority else True
+        verify = ssl.create_default_context(cafile=self.authority)
         answer = httpx.put(f"{self.url}/{ACCOUNT}/{name}?restype=container", headers=said, verify=verify)
         assert answer.status_code == 201, answer.text
         return name
