@@ -82,6 +82,17 @@ class TokenRequest:
             return
         self.proof.check(self.client, principal, self.form, self.basic_secret)
 
+    def check_client_without_redirect(self, principal: Document | None) -> None:
+        """Where no redirect URI tells the kind of client, its registration does (``isFallbackPublicClient``).
+
+        A client that proves itself all the same is confidential (pnp/cli-microsoft365#895).
+
+        Raises:
+            EntraError: 7000218 or a refusal of the proof.
+        """
+        if self.presents_secret or not self.client.fallback_public:
+            self.proof.check(self.client, principal, self.form, self.basic_secret)
+
 
 def client_credentials(request: TokenRequest) -> dict[str, Any]:
     """An application's own token: the roles that were assigned to its service principal."""
@@ -171,7 +182,10 @@ def refresh_token(request: TokenRequest) -> dict[str, Any]:
     kind: RedirectKind | None = token["_redirectKind"]
     request.check_cross_origin(kind)
     principal = service_principal(directory, tenant_id, request.client)
-    request.check_client(principal, kind or "publicClient")
+    if kind is None:
+        request.check_client_without_redirect(principal)
+    else:
+        request.check_client(principal, kind)
     if token["_appId"] != request.client.app_id:
         raise EntraError(70000, name="refresh_token")
     now = directory.clock.now()
@@ -283,8 +297,7 @@ def device_code(request: TokenRequest) -> dict[str, Any]:
     if found is None or found[1]["_appId"] != request.client.app_id:
         raise EntraError(70018)
     home, device = found
-    if not request.client.fallback_public:
-        request.proof.check(request.client, None, request.form, request.basic_secret)
+    request.check_client_without_redirect(None)
     if device.get("_redeemed"):
         raise EntraError(54005)
     if device["_expires"] <= directory.clock.now():
@@ -306,8 +319,7 @@ def password(request: TokenRequest) -> dict[str, Any]:
     for name in ("username", "password"):
         if not request.form.get(name):
             raise EntraError(90014, name=name)
-    if not request.client.fallback_public:
-        request.proof.check(request.client, None, request.form, request.basic_secret)
+    request.check_client_without_redirect(None)
     tenant_id, user = find_account(directory, request.form["username"])
     if request.authority.tenant_id not in {None, tenant_id}:
         raise EntraError(50034, user="{EUII Hidden}", tenant=request.authority.segment)

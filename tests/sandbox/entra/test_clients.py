@@ -156,18 +156,6 @@ def test_device_code_is_pending_then_declined(entra: Entra) -> None:
     assert entra.token(**poll).json()["error_codes"] == [65004]
 
 
-def test_password(entra: Entra) -> None:
-    """By plain HTTP: MSAL asks for the account's realm without the authority's port, so it cannot be used here."""
-    app = entra.register(isFallbackPublicClient=True, signInAudience="AzureADMultipleOrgs")
-    entra.consent(app)
-    upn = entra.upn("ada")
-    form = {"grant_type": "password", "client_id": app.client_id, "scope": "Mail.Send"}
-    answer = entra.token(**form, username=upn, password=entra.tenant.users[upn], tenant="organizations")
-    assert answer.status_code == 200, answer.text
-    realm = entra.http.get(f"/common/userrealm/{upn}", params={"api-version": "1.0"}).json()
-    assert realm["account_type"] == "Managed"
-
-
 @pytest.fixture
 def confidential(entra: Entra, app: App) -> Callable[[], msal.ConfidentialClientApplication]:
     authority = f"{entra.sandbox.base_url}/{entra.tenant.tenant_id}"
