@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from provision.sandbox import hashing
 from provision.sandbox.directory import Directory, Document
 from provision.sandbox.entra.authority import domain_owner
@@ -42,6 +44,18 @@ def check_password(directory: Directory, tenant_id: str, user: Document, passwor
         directory.replace(tenant_id, "user", {**user, "_failedSignIns": 0})
     if not user.get("accountEnabled", True):
         raise EntraError(50057)
+
+
+def sessions_valid_from(user: Document) -> float:
+    """Since when (seconds since 1970) grants and sessions of a user count; revoking them or a new password moves it.
+
+    ``signInSessionsValidFromDateTime`` has whole seconds, so what it stands for is kept beside it.
+    """
+    exact = user.get("_sessionsValidFrom")
+    if exact is not None:
+        return float(exact)
+    shown = user.get("signInSessionsValidFromDateTime")
+    return datetime.fromisoformat(str(shown).replace("Z", "+00:00")).timestamp() if shown else 0.0
 
 
 def role_templates(directory: Directory, tenant_id: str, member_id: str) -> list[str]:

@@ -99,7 +99,7 @@ class ClientProof:
         if not (isinstance(start, int | float) and isinstance(end, int | float)):
             raise EntraError(50027)
         if not start - _LEEWAY_SECONDS <= now < end + _LEEWAY_SECONDS:
-            raise EntraError(700024, now=_instant(now), start=_instant(start), end=_instant(end))
+            raise EntraError(700024, now=instant(now), start=instant(start), end=instant(end))
 
     def _check_certificate(
         self,
@@ -193,7 +193,8 @@ def _epoch(text: str | None, default: float) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def _instant(at: float) -> str:
+def instant(at: float) -> str:
+    """A time (seconds since 1970) as refusals write it, to a tenth of a microsecond."""
     return datetime.fromtimestamp(max(0.0, min(at, 253402300799.0)), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 

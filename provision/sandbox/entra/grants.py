@@ -11,15 +11,14 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from provision.sandbox.directory import Document
 from provision.sandbox.entra import access, consent
-from provision.sandbox.entra.accounts import check_password, find_account
+from provision.sandbox.entra.accounts import check_password, find_account, sessions_valid_from
 from provision.sandbox.entra.authority import Authority, tenant_name
 from provision.sandbox.entra.clients import Client, RedirectKind, service_principal
-from provision.sandbox.entra.credentials import ClientProof
+from provision.sandbox.entra.credentials import ClientProof, instant
 from provision.sandbox.entra.errors import EntraError, required
 from provision.sandbox.entra.handles import read_handle
 from provision.sandbox.entra.issuing import SignIn, in_v1_shape, token_answer, token_version
@@ -189,7 +188,7 @@ def refresh_token(request: TokenRequest) -> dict[str, Any]:
     if token["_appId"] != request.client.app_id:
         raise EntraError(70000, name="refresh_token")
     now = directory.clock.now()
-    issued = directory.clock.iso(token["_issued"])
+    issued = instant(token["_issued"])
     if token["_expires"] <= now:
         if kind == "spa":
             raise EntraError(700084, issued=issued)
@@ -243,12 +242,9 @@ def _for_user(
 def _check_still_valid(user: Document, granted: Document) -> None:
     if not user.get("accountEnabled", True):
         raise EntraError(50057)
-    valid_from = user.get("signInSessionsValidFromDateTime")
-    if valid_from:
-        since = datetime.fromisoformat(str(valid_from).replace("Z", "+00:00"))
-        issued = datetime.fromtimestamp(granted["_issued"], UTC)
-        if issued < since:
-            raise EntraError(50173, issued=issued.isoformat(), valid_from=since.isoformat())
+    since = sessions_valid_from(user)
+    if granted["_issued"] < since:
+        raise EntraError(50173, issued=instant(granted["_issued"]), valid_from=instant(since))
 
 
 def _sign_in(

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from provision.sandbox.directory import Document
 from provision.sandbox.entra import access, consent
-from provision.sandbox.entra.accounts import check_password, find_account, role_templates
+from provision.sandbox.entra.accounts import check_password, find_account, role_templates, sessions_valid_from
 from provision.sandbox.entra.authority import Authority, tenant_name
 from provision.sandbox.entra.clients import Client, service_principal
 from provision.sandbox.entra.consent import Asked
@@ -151,6 +151,8 @@ class Interaction:
         tenant_id, session = found
         user = self._directory.get(tenant_id, "user", session["_userId"], fresh=True)
         if user is None or not user.get("accountEnabled", True):
+            return None
+        if session["_authenticatedAt"] < sessions_valid_from(user):
             return None
         return Account(tenant_id, user, session)
 

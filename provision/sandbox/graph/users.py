@@ -137,13 +137,19 @@ def update_user(call: Call) -> Answer:
     changes = copy.deepcopy(payload.values)
     if "passwordProfile" in changes:
         changes["_passwordHash"] = hashing.hash_secret(_password(changes.pop("passwordProfile")))
-        changes["signInSessionsValidFromDateTime"] = call.now()
+        changes |= _sessions_end(call)
     for name in ("displayName", "userPrincipalName", "accountEnabled"):
         if name in changes and changes[name] in (None, ""):
             raise errors.invalid_value(name, "User")
     _check_names(call, changes, user)
     call.directory.replace(call.tenant, "user", shapes.complete(user, changes))
     return NO_CONTENT
+
+
+def _sessions_end(call: Call) -> Document:
+    """What a user's document says when everything that was granted before now is revoked."""
+    now = call.directory.clock.now()
+    return {"signInSessionsValidFromDateTime": call.directory.clock.iso(now), "_sessionsValidFrom": now}
 
 
 def delete_user(call: Call) -> Answer:
@@ -160,13 +166,11 @@ def delete_user(call: Call) -> Answer:
 
 
 def revoke_sign_in_sessions(call: Call) -> Answer:
-    """POST /users/{id}/revokeSignInSessions: refresh tokens from before now are dead."""
+    """POST /users/{id}/revokeSignInSessions: refresh tokens and browser sessions from before now are dead."""
     user = find(call)
     if call.owned_only and user["id"] != call.caller.object_id:
         raise errors.insufficient_privileges()
-    now = call.directory.clock.now()
-    changed = {**user, "signInSessionsValidFromDateTime": call.now(), "_sessionsValidFrom": now}
-    call.directory.replace(call.tenant, "user", changed)
+    call.directory.replace(call.tenant, "user", {**user, **_sessions_end(call)})
     return Answer({"@odata.context": f"{call.root}/$metadata#Edm.Boolean", "value": True})
 
 

@@ -14,7 +14,6 @@ from provision.sandbox import Sandbox, Tenant
 
 GRAPH = "00000003-0000-0000-c000-000000000000"
 MAIL_SEND, USER_READ = "e383f46e-2787-4529-855e-0e479a3ffac0", "e1fe6dd8-ba31-4d61-89e7-88639da4683d"
-USER_READ_ALL_ROLE = "df021288-bdef-4463-88db-98f22de89214"
 REDIRECT = "https://my.cloudex.app/ACME/Services/Office365Callback.aspx"
 SPA_REDIRECT = "https://spa.example/app"
 SCOPES = "openid profile offline_access Mail.Send User.Read"
@@ -78,6 +77,14 @@ class Entra:
         grant = {"clientId": app.principal_id, "consentType": "AllPrincipals", "resourceId": graph["id"]}
         self.graph("POST", "/oauth2PermissionGrants", {**grant, "principalId": None, "scope": scope})
 
+    def allow(self, app: App, *roles: str) -> None:
+        """Application permissions of Microsoft Graph, by name."""
+        graph = self.graph("GET", f"/servicePrincipals?$filter=appId eq '{GRAPH}'")["value"][0]
+        ids = {role["value"]: role["id"] for role in graph["appRoles"]}
+        for name in roles:
+            body = {"principalId": app.principal_id, "resourceId": graph["id"], "appRoleId": ids[name]}
+            self.graph("POST", f"/servicePrincipals/{graph['id']}/appRoleAssignedTo", body)
+
     def upn(self, alias: str) -> str:
         return f"{alias}@{self.tenant.domain}"
 
@@ -123,6 +130,16 @@ class Entra:
         """A code for a user, everything agreed."""
         page = self.sign_in(self.authorize(app, **changes), alias)
         return answered(page)["code"]
+
+    def tokens(self, app: App, alias: str = "ada") -> dict[str, Any]:
+        """What a user's sign-in gives the application."""
+        answer: dict[str, Any] = self.redeem(app, self.code(app, alias)).json()
+        return answer
+
+    def refresh(self, app: App, token: str, *, secret: str | None = None) -> httpx.Response:
+        """A redemption of a refresh token, with the first secret unless another is named."""
+        form = {"grant_type": "refresh_token", "client_id": app.client_id, "client_secret": secret or app.secret}
+        return self.token(**form, refresh_token=token)
 
     def redeem(
         self, app: App, code: str, *, headers: dict[str, str] | None = None, **changes: str | None

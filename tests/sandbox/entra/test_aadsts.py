@@ -141,7 +141,6 @@ def registered_second_factor(entra: Entra, app: App) -> httpx.Response:
 
 def revoked(entra: Entra, app: App) -> httpx.Response:
     token = entra.redeem(app, entra.code(app)).json()["refresh_token"]
-    entra.sandbox.set_faults(clock_skew=60)
     entra.graph("POST", f"/users/{entra.upn('ada')}/revokeSignInSessions")
     return refreshed(entra, app, token)
 
