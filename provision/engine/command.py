@@ -8,6 +8,7 @@ event stream. Does not own: what is run and what a failure means (``stack``, ``r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,6 +43,8 @@ class EngineCommand(automation.PulumiCommand):
         additional_env: Mapping[str, str],
         on_output: Callable[[str], Any] | None = None,
         on_error: Callable[[str], Any] | None = None,
+        *,
+        given: str | None = None,
     ) -> automation.CommandResult:
         """Runs the CLI to its end.
 
@@ -51,6 +54,7 @@ class EngineCommand(automation.PulumiCommand):
             additional_env: added to this process's environment; may hold secrets.
             on_output: given each line of standard output.
             on_error: given each line of standard error.
+            given: what the CLI reads from its standard input; may hold secrets.
 
         Raises:
             automation.CommandError: the CLI failed.
@@ -62,7 +66,7 @@ class EngineCommand(automation.PulumiCommand):
             [self.command, "--non-interactive", *args],
             cwd=cwd,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
@@ -71,6 +75,9 @@ class EngineCommand(automation.PulumiCommand):
         ) as engine:
             stdout, stderr = _Lines(engine.stdout, on_output), _Lines(engine.stderr, on_error)
             interrupted = False
+            if engine.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), engine.stdin:  # why it ended early, its own words will say
+                    engine.stdin.write(given or "")
             with _termination_interrupts():
                 while True:
                     try:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from provision.app.adopt import PASSWORD
+from provision.app.adopt import APPLICATION, PASSWORD
 from provision.app.layout import LAYOUT_VARIABLE, Layout
 from provision.engine.events import SECRET_MARK
-from provision.engine.stack import StackRunner
+from provision.engine.stack import StackRunner, secret_property
 from provision.errors import ProvisionError
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import NewPassword, Password
@@ -108,6 +108,56 @@ class StackSlots:
         """Removes it by its key id."""
         self.graph.remove_password(self.object_id, key_id)
 
+    def forget(self, slot: Slot) -> None:
+        """Takes a slot's secret out of the state; in the tenant it stays."""
+        resource = _resources(self.runner.export_if_made()).get(slot)
+        if resource is not None:
+            self.runner.remove_from_state(str(resource["urn"]))
+
+    def keep(self, secret: Secret, value: str) -> None:
+        """Takes a secret that exists into the state, as if Pulumi had made it; the provider itself cannot.
+
+        Raises:
+            ProvisionError: Graph does not list it.
+        """
+        deployment = self.runner.export_if_made()
+        application = next(one for one in deployment["resources"] if one["type"] == APPLICATION)
+        listed = next((password for password in self.passwords() if password.key_id == secret.key_id), None)
+        if listed is None or listed.start is None or listed.end is None:
+            raise ProvisionError(f"Microsoft Graph does not list the client secret {secret.key_id}.")
+        inputs: dict[str, Any] = {
+            "__defaults": [],
+            "applicationId": f"/applications/{self.object_id}",
+            "displayName": listed.display_name,
+            "endDate": _written(listed.end),
+        }
+        kept = {name: text for name, text in inputs.items() if name != "__defaults"}
+        urn = str(application["urn"]).replace(f"${APPLICATION}::", f"${PASSWORD}::")
+        identity = f"{self.object_id}/password/{secret.key_id}"
+        self.runner.keep_secret_resource(
+            {
+                "urn": f"{urn.removesuffix('-application')}-secret-{secret.slot}",
+                "custom": True,
+                "id": identity,
+                "type": PASSWORD,
+                "inputs": inputs,
+                "outputs": {
+                    **kept,
+                    "__meta": '{"schema_version":"1"}',
+                    "id": identity,
+                    "keyId": secret.key_id,
+                    "startDate": _written(listed.start),
+                    "value": secret_property(value),
+                },
+                "parent": application["parent"],
+                "dependencies": [application["urn"]],
+                "propertyDependencies": {"applicationId": [application["urn"]]},
+                "provider": application["provider"],
+                "additionalSecretOutputs": ["value"],
+                "ignoreChanges": ["displayName", "endDate"],
+            }
+        )
+
     def _up(self, layout: Layout) -> None:
         self.runner.add_environment({LAYOUT_VARIABLE: layout.to_json()})
         self.runner.up()
@@ -124,6 +174,10 @@ def _resources(deployment: Mapping[str, Any]) -> dict[Slot, Mapping[str, Any]]:
             if str(resource["urn"]).endswith(f"-secret-{slot}"):
                 found[slot] = resource
     return found
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _key_id(resource: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from provision.app import ownership
 from provision.app.adopt import Difference, drift, import_plan
 from provision.app.component import TYPE as COMPONENT
 from provision.app.component import slot_display_names
-from provision.app.layout import LAYOUT_VARIABLE, Layout
+from provision.app.layout import LAYOUT_VARIABLE, Layout, Owner
 from provision.app.preflight import Preflight, finish_interrupted_create, preflight
 from provision.app.program import PREFLIGHT_VARIABLE
 from provision.engine.environment import engine_environment
@@ -39,6 +39,7 @@ from provision.microsoft.objects import Application
 from provision.microsoft.tokens import Caller
 from provision.onboard.handoff import write_handoff
 from provision.onboard.held import held
+from provision.onboard.moving import move
 from provision.onboard.project import Request, choose_stack, find_project
 from provision.onboard.recover import Interrupted, recover, remove_leftovers
 from provision.onboard.rotating import (
@@ -299,6 +300,53 @@ class Onboarding:
                     f"The app registration {found.existing[0].app_id} is gone.", remedy="Make it anew: provision up."
                 )
             yield self._rotating(run, found, request, application)
+
+    def move_secret(self, owner: Owner) -> list[str]:
+        """Moves the secret in use between Pulumi's state and its sinks alone; nothing is made or removed in the tenant.
+
+        Every step leaves settings and state such that a plain run refuses rather than deletes; running again goes on.
+
+        Args:
+            owner: ``state`` or ``graph``, who is to keep it.
+
+        Returns:
+            What was done, in lines.
+
+        Raises:
+            InvalidInput: there is nothing to move, a rotation is not over, or no place has or shows the value.
+            NotDelivered: a sink does not hold the secret.
+        """
+        with self._signed_in(write=True) as run, self._alone(run) as lease:
+            self._recover(run)
+            found = self._check(run)
+            layout = Layout.from_outputs(run.runner.outputs_as_kept())
+            if not found.existing or layout.owner is None or lease is None:
+                raise InvalidInput(f"The stack {self.stack} has no client secret to move.", remedy="Run provision up.")
+            application = run.graph.application(found.existing[0].object_id)
+            if application is None:
+                raise InvalidInput(f"The registration {found.existing[0].app_id} is gone.", remedy="Run provision up.")
+            sinks = open_sinks(run.settings.secret_sinks)
+            whose = (found.tenant_id, application.app_id)
+            names = {slot: run.settings.profile.slot_name(slot) for slot in SLOTS}
+            slots = StackSlots(run.runner, run.graph, application.object_id, *whose, names, layout)
+            proof = prover(
+                run.endpoints,
+                tenant_id=found.tenant_id,
+                client_id=application.app_id,
+                scopes=run.settings.scopes,
+                refresh_token_file=None,
+            )
+            config = {**run.config, f"{NAMESPACE}:secretInState": str(owner == "state").lower()}
+            return move(
+                owner,
+                slots=slots,
+                sinks=sinks,
+                lease=lease,
+                prove=proof,
+                now=run.graph.now,
+                say=self._say,
+                configure=lambda: run.runner.set_config(config),
+            )
 
     # How
 

@@ -318,6 +318,8 @@ class Rotation:
         kept = self._slots.recall(secret.slot)
         if kept is not None and kept.key_id == secret.key_id:
             self._values[secret.key_id] = kept.value
+            if not secret.digest:
+                secret.remember_value(kept.value)
             return kept.value
         for sink in self._sinks:
             place = self._record.places.get(sink.address)

@@ -149,6 +149,7 @@ def test_a_secret_kept_out_of_the_state_goes_to_its_file_alone(trial: Trial) -> 
 def test_a_taken_secret_file_is_refused_before_a_secret_is_made(trial: Trial) -> None:
     file = trial.project / "secret.txt"
     file.write_text("last year's")
+    file.chmod(0o600)
     done = trial.run([*trial.up_command(), "--secret-in-state", "false", "--sink", f"file:{file}"])
     one_sentence(done, errors.WouldOverwrite.exit_code)
     assert file.read_text() == "last year's"
