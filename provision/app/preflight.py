@@ -144,7 +144,7 @@ def preflight(
             "The tenant has no Microsoft Graph.", remedy="Check that it is a work tenant and that the cloud is right."
         )
     scopes = scope_ids(settings.scopes, publishes.permissions)
-    existing = _existing(settings, graph, ownership.stack_tag(project, stack, settings.instance_id), held)
+    existing = registrations_of(settings, graph, ownership.stack_tag(project, stack, settings.instance_id), held)
     grant, seen = _tenant_grant(graph, existing, publishes.object_id, held)
     _require_right_to_register(caller, graph, existing)
     now = now or graph.now()
@@ -185,8 +185,23 @@ def finish_interrupted_create(found: Preflight, settings: StackSettings, graph: 
             graph.rename(app.object_id, settings.display_name)
 
 
-def _existing(settings: StackSettings, graph: Graph, tag: str, held: Callable[[], Held] | None) -> list[Application]:
-    """The stack's registration by its tag; one that was adopted and not yet changed has none."""
+def registrations_of(
+    settings: StackSettings, graph: Graph, tag: str, held: Callable[[], Held] | None
+) -> list[Application]:
+    """A stack's registration by its tag; one that was adopted and not yet changed has none.
+
+    Args:
+        settings: the stack's.
+        graph: Microsoft Graph as the caller sees it.
+        tag: the stack's.
+        held: what the state holds, asked only when no registration carries the tag.
+
+    Returns:
+        One, or none.
+
+    Raises:
+        StateUnavailable: several carry the tag.
+    """
     existing = graph.applications_by_tag(tag)
     if len(existing) > 1:
         raise StateUnavailable(

@@ -57,6 +57,29 @@ def open_state(backend: str | None = None, *, environ: Mapping[str, str] = os.en
         InvalidInput: the backend's URL has a scheme that Pulumi does not know.
         StateUnavailable: the state's directory or the passphrase's file cannot be used.
     """
+    url = backend_url(backend, environ=environ)
+    passphrase_file, origin = _passphrase(environ)
+    state = State(url, passphrase_file, origin)
+    if state.directory is not None:
+        _make_private(state.directory)
+        if not os.access(state.directory, os.R_OK | os.W_OK | os.X_OK):
+            raise StateUnavailable(
+                f"The state directory {state.directory} cannot be read and written.",
+                remedy="Correct its permissions, or name another with PULUMI_BACKEND_URL=file:///…",
+            )
+    return state
+
+
+def backend_url(backend: str | None = None, *, environ: Mapping[str, str] = os.environ) -> str:
+    """Where the state is; nothing is made or asked there.
+
+    Args:
+        backend: the value of ``--backend``; wins over ``PULUMI_BACKEND_URL``.
+        environ: the settings.
+
+    Raises:
+        InvalidInput: the URL has a scheme that Pulumi does not know, or stands on the command line with a password.
+    """
     if backend and backend != _without_password(backend):
         raise InvalidInput(
             "The state backend on the command line has a password in it, which every user of this machine could see.",
@@ -69,16 +92,7 @@ def open_state(backend: str | None = None, *, environ: Mapping[str, str] = os.en
             f"The state backend {_without_password(url)!r} is not a URL that Pulumi knows.",
             remedy=f"Use one of {', '.join(f'{name}://' for name in _SCHEMES)}.",
         )
-    passphrase_file, origin = _passphrase(environ)
-    state = State(url, passphrase_file, origin)
-    if state.directory is not None:
-        _make_private(state.directory)
-        if not os.access(state.directory, os.R_OK | os.W_OK | os.X_OK):
-            raise StateUnavailable(
-                f"The state directory {state.directory} cannot be read and written.",
-                remedy="Correct its permissions, or name another with PULUMI_BACKEND_URL=file:///…",
-            )
-    return state
+    return url
 
 
 def data_directory(environ: Mapping[str, str] = os.environ) -> Path:

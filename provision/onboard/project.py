@@ -79,6 +79,12 @@ def find_project(named: Path | None, *, start: Path) -> Path:
     )
 
 
+def stacks_of(project: Path) -> list[str]:
+    """The stacks that have settings beside ``Pulumi.yaml``, in alphabetical order."""
+    matches = (_STACK_FILE.fullmatch(file.name) for file in project.glob("Pulumi.*.yaml"))
+    return sorted(match["stack"] for match in matches if match)
+
+
 def choose_stack(named: str | None, project: Path, *, environ: Mapping[str, str]) -> str:
     """The stack that is meant: the one named, else ``PULUMI_STACK``, else the only one with settings, else ``mail``.
 
@@ -87,8 +93,7 @@ def choose_stack(named: str | None, project: Path, *, environ: Mapping[str, str]
     """
     chosen = named or environ.get("PULUMI_STACK") or None
     if chosen is None:
-        matches = (_STACK_FILE.fullmatch(file.name) for file in project.glob("Pulumi.*.yaml"))
-        there = sorted(match["stack"] for match in matches if match)
+        there = stacks_of(project)
         if len(there) > 1:
             raise InvalidInput(f"There are several stacks here: {', '.join(there)}.", remedy="Name one with --stack.")
         chosen = there[0] if there else DEFAULT_STACK

@@ -1,0 +1,201 @@
+"""When the client secrets and certificates of a registration end, whose they are, and which of them the product needs.
+
+Owns: telling them apart and the verdict. Does not own: asking Microsoft Graph and the state (``onboard.expiring``), or
+how it is shown (``cli``, ``calendar``, ``metrics``). No value comes near: Graph never shows one again.
+
+One secret decides. Where the state or the journal says which one is in use, it is that one: the product works as long
+as it lives, whatever else is there. Where nobody remembers, it is the one of this toolkit that lives longest, and only
+when none of ours lives, the longest-lived of somebody else's. A certificate decides only where there is no secret. All
+others are told, and fail nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from provision.microsoft.objects import Application, Certificate, Password
+from provision.secrets.due import days
+from provision.settings.stack import Slot
+
+Kind = Literal["secret", "certificate"]
+State = Literal["live", "expiring", "expired", "not-yet-valid"]
+
+_WORDS: dict[Kind, str] = {"secret": "client secret", "certificate": "certificate"}
+_LIVING: tuple[State, ...] = ("live", "expiring")
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is remembered of a registration's secrets beyond what Graph lists."""
+
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    """This toolkit's, by key id."""
+    names: Mapping[str, Slot] = field(default_factory=dict)
+    """Display names that only this toolkit gives; the evidence where no key id is remembered."""
+    in_use: str | None = None
+    """The key id of the secret that the product was given."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One client secret or certificate."""
+
+    kind: Kind
+    name: str
+    """As the portal shows it; may be empty."""
+    key_id: str
+    starts: datetime | None
+    ends: datetime | None
+    slot: Slot | None
+    """This toolkit's slot; None for one that somebody else made."""
+    in_use: bool
+    """Whether it is known to be the one that the product was given."""
+    state: State
+
+    @property
+    def words(self) -> str:
+        """What it is, for a sentence."""
+        return f"{_WORDS[self.kind]} {self.name or 'without a name'} ({self.key_id})"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The secrets and certificates of one registration at one moment."""
+
+    name: str
+    client_id: str
+    tenant_id: str
+    stack: str | None
+    """The stack that keeps it; None where it was named by its client id."""
+    at: datetime
+    """The moment, by Microsoft's clock."""
+    ahead: timedelta
+    """How far Microsoft's clock is ahead of this machine's."""
+    within: timedelta
+    entries: tuple[Entry, ...]
+    """Those that end first come first."""
+    deciding: Entry | None
+    """The one that the product needs; None where there is none."""
+    problem: str
+    """What is wrong, one sentence; empty when nothing is."""
+    remedy: str
+    notes: tuple[str, ...]
+    """What ends soon without failing anything."""
+
+    def days_left(self, entry: Entry) -> int | None:
+        """Whole days until one of the entries ends; below zero once it has ended."""
+        return None if entry.ends is None else (entry.ends - self.at) // timedelta(days=1)
+
+
+def read(
+    application: Application,
+    known: Known,
+    *,
+    tenant_id: str,
+    stack: str | None,
+    now: datetime,
+    ahead: timedelta,
+    within: timedelta,
+) -> Registration:
+    """Sorts what Graph lists and says whether the product will soon be without a secret.
+
+    Args:
+        application: with its certificates.
+        known: what is remembered of its secrets.
+        tenant_id: its tenant.
+        stack: the stack that keeps it, if any.
+        now: the present, by Microsoft's clock.
+        ahead: how far that clock is ahead of this machine's.
+        within: what "soon" is.
+    """
+    name = _printable(application.display_name)
+    secrets = [_entry("secret", one, known, now, within) for one in application.passwords]
+    certificates = [_entry("certificate", one, Known(), now, within) for one in application.certificates]
+    entries = sorted([*secrets, *certificates], key=lambda entry: (entry.ends or _NEVER, entry.kind, entry.key_id))
+    if known.in_use is not None:
+        deciding = next((entry for entry in secrets if entry.in_use), None)
+        gone = f"The client secret in use ({known.in_use}) of {name} is no longer there: somebody removed it."
+        problem = gone if deciding is None else _problem(deciding, name, now)
+    else:
+        deciding = _longest_lived(secrets) or _longest_lived(certificates)
+        problem = "" if deciding is None else _problem(deciding, name, now)
+    return Registration(
+        name=name,
+        client_id=application.app_id,
+        tenant_id=tenant_id,
+        stack=stack,
+        at=now,
+        ahead=ahead,
+        within=within,
+        entries=tuple(entries),
+        deciding=deciding,
+        problem=problem,
+        remedy=_remedy(application, stack, deciding) if problem else "",
+        notes=tuple(_notes(name, entries, deciding, now)),
+    )
+
+
+def _entry(kind: Kind, one: Password | Certificate, known: Known, now: datetime, within: timedelta) -> Entry:
+    return Entry(
+        kind=kind,
+        name=_printable(one.display_name or ""),
+        key_id=one.key_id,
+        starts=one.start,
+        ends=one.end,
+        slot=known.slots.get(one.key_id) or known.names.get(one.display_name or ""),
+        in_use=one.key_id == known.in_use,
+        state=_state(one, now, within),
+    )
+
+
+def _printable(name: str) -> str:
+    """A name that anybody in the tenant may have typed, without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
+
+
+def _state(one: Password | Certificate, now: datetime, within: timedelta) -> State:
+    if one.end is not None and one.end <= now:
+        return "expired"
+    if one.start is not None and one.start > now:
+        return "not-yet-valid"
+    return "expiring" if one.end is not None and one.end - now <= within else "live"
+
+
+def _longest_lived(entries: Iterable[Entry]) -> Entry | None:
+    """What the product needs where nobody remembers: one that lives before one that does not, ours before others'."""
+    return max(
+        entries,
+        key=lambda entry: (entry.state in _LIVING, entry.slot is not None, entry.ends or _NEVER, entry.key_id),
+        default=None,
+    )
+
+
+def _problem(deciding: Entry, name: str, now: datetime) -> str:
+    return "" if deciding.state == "live" else _when(deciding, name, now)
+
+
+def _when(entry: Entry, name: str, now: datetime) -> str:
+    if entry.state == "not-yet-valid":
+        return f"The {entry.words} of {name} is not valid before {entry.starts:%Y-%m-%d %H:%M} UTC."
+    ends = entry.ends or _NEVER
+    verb, left = ("ended", "") if entry.state == "expired" else ("ends", f", in {days(ends - now)}")
+    return f"The {entry.words} of {name} {verb} {ends:%Y-%m-%d %H:%M} UTC{left}."
+
+
+def _remedy(application: Application, stack: str | None, deciding: Entry | None) -> str:
+    if deciding is not None and deciding.kind == "certificate":
+        return "Give the registration a new certificate where this one was made."
+    which = f"--stack {stack}" if stack else f"--client-id {application.app_id} --sink KIND:PLACE"
+    return f"Renew it: provision rotate {which} --now"
+
+
+def _notes(name: str, entries: list[Entry], deciding: Entry | None, now: datetime) -> list[str]:
+    if not entries:
+        return [f"{name} has no client secret and no certificate: nothing in it ends."]
+    others = [entry for entry in entries if entry.state == "expiring" and entry is not deciding]
+    counts = "" if deciding is None else f" It is not the one that counts, which is {deciding.key_id}."
+    return [f"{_when(entry, name, now)}{counts}" for entry in others]
