@@ -8,7 +8,7 @@ is in use at once. Flow: "Microsoft identity platform and OAuth 2.0 authorizatio
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from provision.sandbox.product.refusal import Refused, from_entra, from_graph
 SCOPES = ["Mail.Send", "User.Read"]
 """What the product asks for; MSAL adds ``offline_access openid profile``."""
 _SECONDS = 30.0
+_UNKNOWN_TO_ENTRA = "AADSTS7000215"
+"""Entra does not know the secret: also for a little while after it was made, until every server has it."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,21 @@ class Connection:
     Args:
         company: its three values; the secret is read when it is needed.
         cloud: where Microsoft is.
+        worked: told the newest secret when Microsoft has accepted it.
 
     Every method raises Refused with what was received, as it was received.
     """
 
-    def __init__(self, company: Company, cloud: Cloud) -> None:
+    def __init__(
+        self, company: Company, cloud: Cloud, *, worked: Callable[[str], object] = lambda _secret: None
+    ) -> None:
         self._company = company
         self._cloud = cloud
+        self._worked = worked
 
     def begin(self, redirect_uri: str, login_hint: str | None = None) -> dict[str, Any]:
         """Begins the authorization code flow (state, nonce, PKCE); ``auth_uri`` in the result is where to go."""
-        with self._client() as client:
+        with self._client(self._secrets()[0]) as client:
             flow = client.initiate_auth_code_flow(SCOPES, redirect_uri=redirect_uri, login_hint=login_hint)
             return cast("dict[str, Any]", flow)
 
@@ -72,8 +78,7 @@ class Connection:
         """Redeems the code of a callback for tokens, with the client secret."""
         if "error" in answer:
             raise from_entra("sign-in", answer)
-        with self._client() as client:
-            result = _token(client.acquire_token_by_auth_code_flow(flow, dict(answer)))
+        result = self._token(lambda client: client.acquire_token_by_auth_code_flow(flow, dict(answer)))
         if "refresh_token" not in result:
             raise Refused("token", "no_refresh_token", "The answer holds no refresh token: offline_access is missing.")
         claims = result.get("id_token_claims", {})
@@ -82,8 +87,7 @@ class Connection:
 
     def send(self, refresh_token: str, *, to: str, subject: str, body: str) -> str:
         """Sends one mail as the signed-in user; returns the newest refresh token, to be kept."""
-        with self._client() as client:
-            result = _token(client.acquire_token_by_refresh_token(refresh_token, SCOPES))
+        result = self._token(lambda client: client.acquire_token_by_refresh_token(refresh_token, SCOPES))
         message = {
             "message": {
                 "subject": subject,
@@ -111,13 +115,30 @@ class Connection:
         context = ssl.create_default_context(cafile=self._cloud.ca_file)
         return httpx.Client(verify=context, trust_env=False, timeout=_SECONDS)
 
-    @contextmanager
-    def _client(self) -> Iterator[Any]:
-        """MSAL's client. What MSAL rewords or drops (its own ValueErrors) is told in Microsoft's words instead."""
+    def _secrets(self) -> tuple[str, ...]:
         try:
-            secret = self._company.secret()
+            return self._company.secrets()
         except SettingsRefused as problem:
             raise Refused("settings", "settings", str(problem)) from None
+
+    def _token(self, ask: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Tokens with the newest secret; with the one before while Microsoft does not know the newest."""
+        secrets = self._secrets()
+        for secret in secrets:
+            with self._client(secret) as client:
+                result = ask(client)
+            if "access_token" in result:
+                if secret == secrets[0]:
+                    self._worked(secret)
+                return result
+            refused = from_entra("token", result)
+            if refused.code != _UNKNOWN_TO_ENTRA:
+                break
+        raise refused
+
+    @contextmanager
+    def _client(self, secret: str) -> Iterator[Any]:
+        """MSAL's client. What MSAL rewords or drops (its own ValueErrors) is told in Microsoft's words instead."""
         last: list[httpx.Response] = []
 
         def remember(response: httpx.Response) -> None:
@@ -142,12 +163,6 @@ class Connection:
                     answer = body if isinstance(body, dict) else {"error": f"HTTP {last[0].status_code}"}
                     raise from_entra(stage, answer, last[0].status_code) from None
                 raise Refused("sign-in", type(problem).__name__, str(problem)) from None
-
-
-def _token(result: dict[str, Any]) -> dict[str, Any]:
-    if "access_token" not in result:
-        raise from_entra("token", result)
-    return result
 
 
 def _json(response: httpx.Response) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from provision.sandbox import browser
+from provision.sandbox.product import webhook
 from provision.sandbox.product.company import CODE, Company, SettingsRefused
 from provision.sandbox.product.microsoft import SCOPES, Cloud, Connection
 from provision.sandbox.product.refusal import Refused
@@ -71,6 +74,7 @@ class Product:
             ("GET", "/_product/{code}", self.describe),
             ("POST", "/_product/{code}/settings", self.put_settings),
             ("POST", "/_product/{code}/send", self.send),
+            ("POST", "/{code}/Services/ClientSecret", self.client_secret),
         ]
         return [
             *(Route(path, self._page(handler), methods=[method]) for method, path, handler in pages),
@@ -132,6 +136,13 @@ class Product:
             )
         return company
 
+    def _connection(self, company: Company) -> Connection:
+        def worked(secret: str) -> None:
+            if company.former_secret:
+                self._store.forget_former_secret(company.code, secret)
+
+        return Connection(company, self._cloud, worked=worked)
+
     def _redirect_uri(self, request: Request, company: Company) -> str:
         origin = company.public_url.rstrip("/") or f"{request.url.scheme}://{request.headers['host']}"
         return origin + CALLBACK.format(code=company.code)
@@ -164,21 +175,33 @@ class Product:
         self, request: Request, company: Company | None, values: dict[str, str], *, problem: str = "", status: int = 200
     ) -> Response:
         redirect_uri = None if company is None else self._redirect_uri(request, company)
-        kept = company is not None and bool(company.client_secret)
         return self._render(
-            request, "settings.html", status, values=values, kept=kept, problem=problem, redirect_uri=redirect_uri
+            request,
+            "settings.html",
+            status,
+            values=values,
+            kept=company is not None and bool(company.client_secret),
+            kept_key=company is not None and bool(company.webhook_key),
+            problem=problem,
+            redirect_uri=redirect_uri,
         )
 
     async def save_settings(self, request: Request) -> Response:
-        """Stores the form; an empty secret keeps the former one."""
+        """Stores the form; an empty secret keeps the former one, and an empty webhook key its own."""
         form = {name: value for name, value in (await request.form()).items() if isinstance(value, str) and value}
         former = self._company(request)
-        if former and former.client_secret and not form.keys() & {"clientSecret", "secretFile"}:
+        keeps = former is not None and bool(former.client_secret) and not form.keys() & {"clientSecret", "secretFile"}
+        if former and keeps:
             form["clientSecret"] = former.client_secret
+        if former and former.webhook_key and "secretFile" not in form:
+            form.setdefault("webhookKey", former.webhook_key)
         try:
             company = Company.parse(request.path_params["code"], form)
+            if former and keeps and company.client_id.lower() == former.client_id.lower():
+                company = replace(company, key_id=former.key_id, former_secret=former.former_secret)
         except SettingsRefused as problem:
             form.pop("clientSecret", None)
+            form.pop("webhookKey", None)
             return self._settings_page(request, former, form, problem=str(problem), status=HTTPStatus.BAD_REQUEST)
         self._store.save_company(company)
         return _see(company.code, "Office365Setup.aspx")
@@ -237,7 +260,7 @@ class Product:
                 "unknown_state",
                 "This sign-in was not begun in this browser, or longer than 10 minutes ago. Begin it again.",
             )
-        signed_in = await asyncio.to_thread(Connection(company, self._cloud).redeem, flow or {}, answer)
+        signed_in = await asyncio.to_thread(self._connection(company).redeem, flow or {}, answer)
         mailbox = Mailbox(signed_in.username, signed_in.name, signed_in.refresh_token)
         self._store.save_mailbox(company.code, mailbox)
         response = _see(company.code, "Office365Setup.aspx")
@@ -267,7 +290,7 @@ class Product:
                 "settings", "not_connected", "No such mailbox is connected: press Connect to Microsoft first."
             )
         mail = {name: values[name] for name in _MAIL_FIELDS}
-        newest = await asyncio.to_thread(Connection(company, self._cloud).send, mailbox.refresh_token, **mail)
+        newest = await asyncio.to_thread(self._connection(company).send, mailbox.refresh_token, **mail)
         self._store.save_mailbox(company.code, Mailbox(mailbox.username, mailbox.name, newest))
         return mailbox
 
@@ -281,7 +304,7 @@ class Product:
                 "configured": company is not None,
                 "tenantId": company.tenant_id if company else None,
                 "clientId": company.client_id if company else None,
-                "secretFrom": None if company is None else company.secret_file or "value",
+                "secretFrom": None if company is None else _secret_from(company),
                 "redirectUri": self._redirect_uri(request, company) if company else None,
                 "mailboxes": [m.username for m in self._store.mailboxes(request.path_params["code"])],
             }
@@ -299,6 +322,20 @@ class Product:
         self._store.save_company(company)
         return JSONResponse({"status": "saved", "redirectUri": self._redirect_uri(request, company)})
 
+    async def client_secret(self, request: Request) -> Response:
+        """The webhook: a signed message brings a new client secret, takes it back, or asks which one is in use."""
+        code = request.path_params["code"]
+        try:
+            key = _webhook_key(self._company(request))
+            message = webhook.read(key, request.headers, await _bounded_body(request), time.time())
+            now = await asyncio.to_thread(self._store.take, code, message)
+        except webhook.Rejected as rejected:
+            return JSONResponse({"error": rejected.error}, rejected.status)
+        told = {"keyId": now.key_id or None}
+        if now.key_id:
+            told["fingerprint"] = webhook.fingerprint(now.key_id, now.client_secret)
+        return JSONResponse(told)
+
     async def send(self, request: Request) -> Response:
         """Sends {to, subject, body, from?}: 200 sent; 409 not set up; 502 refused by Microsoft, as received."""
         values = await _object(request)
@@ -310,6 +347,27 @@ class Product:
             status = HTTPStatus.CONFLICT if refused.stage == "settings" else HTTPStatus.BAD_GATEWAY
             return JSONResponse({"status": "failed", **refused.as_json()}, status)
         return JSONResponse({"status": "sent", "detail": "Accepted by Microsoft Graph.", "from": mailbox.username})
+
+
+def _secret_from(company: Company) -> str | None:
+    if company.key_id:
+        return "webhook"
+    return company.secret_file or ("value" if company.client_secret else None)
+
+
+def _webhook_key(company: Company | None) -> str:
+    if company is None or not company.webhook_key:
+        raise webhook.Rejected(HTTPStatus.NOT_FOUND, "no_webhook")
+    return company.webhook_key
+
+
+async def _bounded_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > webhook.MAX_BODY_BYTES:
+            raise webhook.Rejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
+    return body
 
 
 def _see(code: str, page: str) -> RedirectResponse:
