@@ -110,20 +110,27 @@ class Postgres:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda file: int(file.parts[-3])).parent
-    folder = Path(tempfile.mkdtemp(prefix="journal-postgres-"))  # pytest's own are closed to other users
+    with tempfile.TemporaryDirectory(prefix="journal-postgres-") as folder:  # pytest's own are closed to other users
+        server = Postgres(Path(folder), programs, _free_port())
+        _make_database_files(server)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.crash()
+
+
+def _make_database_files(server: Postgres) -> None:
+    """An empty server with a password for its administrator, and a certificate for who turns TLS on."""
+    folder = server.folder
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody")
-    server = Postgres(folder, programs, _free_port())
     (folder / "password").write_text(server.password, encoding="utf-8")
     (folder / "password").chmod(0o644)
     options = ["-D", folder / "data", "-U", "admin", "--pwfile", folder / "password", "--auth=scram-sha-256"]
     options += ["--encoding=UTF8", "--locale=C", "--no-sync"]
     subprocess.run(
-        [programs / "initdb", *options],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        check=True,
-        **_somebody(),
+        [server.programs / "initdb", *options], cwd=folder, stdout=subprocess.DEVNULL, check=True, **_somebody()
     )
     _certificates(folder)
     for name in ("server.pem", "server-key.pem"):
@@ -134,12 +141,6 @@ def postgres() -> Iterator[Postgres]:
             shutil.chown(copy, "nobody")
     with (folder / "data" / "postgresql.conf").open("a") as settings:
         settings.write("ssl_cert_file = 'server.pem'\nssl_key_file = 'server-key.pem'\n")
-    try:
-        server.start()
-        yield server
-        server.crash()
-    finally:
-        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
