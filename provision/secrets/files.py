@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from provision.errors import InvalidInput, WouldOverwrite
+
+_TURN_SECONDS = 10.0
+"""How long a writer waits for another one in the same folder, which takes milliseconds."""
 
 
 def write_new_private_file(path: Path, text: str) -> None:
@@ -25,17 +33,8 @@ def write_new_private_file(path: Path, text: str) -> None:
         WouldOverwrite: the name is taken.
         InvalidInput: the folder is missing, not writable, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _by_sibling(path, text, lambda temporary: os.link(temporary, path))
     except FileExistsError:
         raise WouldOverwrite(
             f"{path} already exists and is not overwritten.", remedy="Name another file, or remove that one yourself."
@@ -93,21 +92,15 @@ def replace_private_file(path: Path, text: str) -> None:
         InvalidInput: the folder is missing or not writable, or the disk is full; the file before is as it was.
     """
     target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+
+    def keep_owner(stream: TextIO) -> None:
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            before = target.stat()
+            os.fchown(stream.fileno(), before.st_uid, before.st_gid)
+
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                with contextlib.suppress(FileNotFoundError, PermissionError):
-                    before = target.stat()
-                    os.fchown(stream.fileno(), before.st_uid, before.st_gid)
-                os.fsync(stream.fileno())
-            temporary.replace(target)
-            _sync_folder(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _by_sibling(target, text, lambda temporary: temporary.replace(target), before_sync=keep_owner)
+        _sync_folder(target.parent)
     except OSError as error:
         raise InvalidInput(
             f"{path} cannot be written: {error.strerror}; what was in it before is still there.",
@@ -148,3 +141,63 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _by_sibling(
+    path: Path,
+    text: str,
+    name: Callable[[Path], object],
+    *,
+    before_sync: Callable[[TextIO], None] = lambda _stream: None,
+) -> None:
+    """Writes a private file beside another, gives it to ``name``, and leaves nothing behind, whatever happens.
+
+    A process that is killed here leaves its file, with a secret in it; the next writer removes that. Writers in one
+    folder take turns, so what lies there in one's turn is nobody's.
+    """
+    with _turn(path.parent) as alone:
+        if alone:
+            _remove_abandoned(path)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                before_sync(stream)
+                os.fsync(descriptor)
+            name(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _turn(folder: Path) -> Iterator[bool]:
+    """Waits for the folder's lock, which ends with its process; False where there is none (Windows, NFS, no right)."""
+    if sys.platform == "win32" or not os.access(folder, os.R_OK):
+        yield False
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        until = time.monotonic() + _TURN_SECONDS
+        locked = False
+        while not locked and time.monotonic() < until:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except BlockingIOError:
+                time.sleep(0.005)
+            except OSError:
+                break
+        yield locked
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(path: Path) -> None:
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
+    for file in [file for file in path.parent.iterdir() if ours.fullmatch(file.name)]:
+        with contextlib.suppress(OSError):  # somebody else's
+            file.unlink()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from provision.errors import InvalidInput, WouldOverwrite
-from provision.secrets.files import ensure_writable, write_new_private_file
+from provision.secrets.files import ensure_writable, replace_private_file, write_new_private_file
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
@@ -65,3 +68,31 @@ def test_a_taken_name_is_found_before_a_secret_is_made(tmp_path: Path) -> None:
     (tmp_path / "values.txt").touch()
     with pytest.raises(WouldOverwrite):
         ensure_writable(tmp_path / "values.txt")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from provision.secrets import files
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Path.replace = die
+os.link = die
+write = getattr(files, sys.argv[1])
+write(Path(sys.argv[2]), "a secret of a killed run")
+"""
+
+
+@pytest.mark.parametrize("write", [write_new_private_file, replace_private_file])
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path, write: Callable[[Path, str], None]) -> None:
+    path = tmp_path / "secret"
+    (tmp_path / ".secret.notours").write_text("kept")
+    killed = subprocess.run([sys.executable, "-c", KILLED, write.__name__, str(path)], check=False)
+    assert killed.returncode == -9
+    (left,) = [file for file in tmp_path.iterdir() if file.name != ".secret.notours"]
+    assert left.read_text() == "a secret of a killed run"
+    assert left.stat().st_mode & 0o777 == 0o600
+    write(path, "new")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"secret": "new", ".secret.notours": "kept"}
