@@ -79,6 +79,32 @@ def read_private_file(path: Path) -> str | None:
         raise InvalidInput(f"{path} is not UTF-8 text.", remedy="Name another file.") from None
 
 
+def read_key_file(path: Path, setting: str) -> str:
+    """The text of a file that holds a sign-in: a key or a token that somebody else put there.
+
+    Args:
+        path: the file.
+        setting: the environment variable that names it, for messages.
+
+    Raises:
+        InvalidInput: it cannot be read, or others than its owner can read or write it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as stream:
+            mode = os.fstat(descriptor).st_mode
+            text = "" if mode & 0o077 else stream.read()
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}.", remedy=f"Correct {setting}, or the file's permissions."
+        ) from None
+    if mode & 0o077:
+        raise InvalidInput(
+            f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o}).", remedy=f"chmod 600 {path}"
+        )
+    return text
+
+
 def replace_private_file(path: Path, text: str) -> None:
     """Writes a file with mode 0600 in place of the one before: a reader sees the old text or the new, never a part.
 

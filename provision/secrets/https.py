@@ -21,8 +21,9 @@ from provision.settings.endpoints import tls_context, unreachable
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 20.0
 """Standard Webhooks recommends 15 to 30 seconds for an answer ("Request timeouts")."""
 _BUSY = frozenset({429, 502, 503, 504})
+"""Asked for again; 429 only when Retry-After says how soon: whoever counts requests would count that one too."""
 _WAITS = (0.5, 1.5)
-"""Seconds before each further try after an answer that says "busy"; Retry-After wins, as far as it is short."""
+"""Seconds before each further try; Retry-After wins, as far as it is short."""
 _LONGEST_WAIT = 5.0
 _MAX_ANSWER_BYTES = 1_000_000
 
@@ -120,7 +121,7 @@ def _wait_for(answer: Answer, wait: float | None) -> float | None:
         return None
     asked = answer.headers.get("retry-after", "")
     if not asked.isdecimal():
-        return wait
+        return None if answer.status == 429 else wait
     return float(asked) if float(asked) <= _LONGEST_WAIT else None
 
 

@@ -12,9 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import re
-import stat
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provision.errors import InvalidInput, NotDelivered, NotPermitted, ProvisionError, SignInFailed, Unreachable
+from provision.secrets.files import read_key_file
 from provision.secrets.https import Answer, ask
 from provision.secrets.sinks import Delivery, Stored
 
@@ -184,7 +183,7 @@ def _keys(environ: Mapping[str, str]) -> list[Webhook]:
             remedy="The product shows it as whsec_…",
         )
     source = _KEY_FILE if file else _KEY
-    written = (_read_private(Path(file)) if file else given).split()
+    written = (read_key_file(Path(file), _KEY_FILE) if file else given).split()
     keys = [_bytes(key) for key in written]
     if not keys or None in keys:
         raise InvalidInput(
@@ -200,25 +199,6 @@ def _bytes(key: str) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return decoded if key.startswith(_PREFIX) and len(decoded) in _KEY_BYTES else None
-
-
-def _read_private(path: Path) -> str:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        with os.fdopen(descriptor, encoding="ascii") as stream:
-            mode = os.fstat(descriptor).st_mode
-            if mode & 0o077:
-                raise InvalidInput(
-                    f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o}).",
-                    remedy=f"chmod 600 {path}",
-                )
-            return stream.read()
-    except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}.", remedy=f"Correct {_KEY_FILE}, or the file's permissions."
-        ) from None
-    except UnicodeDecodeError:
-        return ""
 
 
 def open_sink(rest: str, environ: Mapping[str, str]) -> WebhookSink:
