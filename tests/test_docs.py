@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from trial import Trial
 
+from provision.cli import build_parser
 from provision.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +42,19 @@ def test_a_block_without_a_language_hides_no_command() -> None:
             assert language, f"{page.name}: name the language of the block that begins {body[:40]!r}"
             if language in {"text", "yaml", "toml", "json"}:
                 assert not re.search(r"^\$ ", body, re.MULTILINE), f"{page.name}: a command hides in a {language} block"
+
+
+def test_a_snippet_for_somewhere_else_is_yaml_and_its_commands_are_understood() -> None:
+    """A pipeline's file or an alert's rules cannot be run here; what they call can at least be read by the parser."""
+    seen = 0
+    for page in PAGES:
+        for language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
+            if language == "yaml":
+                assert yaml.safe_load(body), page.name
+                for command in re.findall(r"^\s*-? ?(?:run: |script: )?(provision .*)$", body, re.MULTILINE):
+                    build_parser().parse_args(shlex.split(command)[1:])
+                    seen += 1
+    assert seen >= 3
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

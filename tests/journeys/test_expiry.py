@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -250,6 +251,15 @@ def test_one_customer_that_cannot_be_read_does_not_hide_the_others(trial: Trial,
     done = status(trial, "--all-stacks", "--within", "3650d")
     assert done.returncode == EXPIRING
     assert "provision: broken: " in done.stderr
+
+
+def test_the_page_promises_every_name_that_programs_are_told(trial: Trial) -> None:
+    client_id, _ = hand_made(trial, days=10)
+    found = told(trial, "--client-id", client_id, "00000000-0000-0000-0000-000000000000", code=EXPIRING)
+    parts = [found, *(found[name][0] for name in ("registrations", "secrets", "failures"))]
+    page = (Path(__file__).parents[2] / "docs/expiry.md").read_text()
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|[^|]*\|$", page[page.index("## For programs") :], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {name for part in parts for name in part}
 
 
 def families(text: str) -> list[Any]:
