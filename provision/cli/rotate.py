@@ -52,6 +52,13 @@ def add_commands(subparsers: Subparsers) -> None:
         "--retire", action="append", default=[], metavar="KEYID", help="retire a secret that somebody else made, too"
     )
     how.add_argument("--compromised", action="store_true", help="rotate now, and retire what was there at once")
+    how.add_argument(
+        "--revoke-sessions",
+        action="append",
+        default=[],
+        metavar="USER",
+        help="with --compromised: end this user's sessions and refresh tokens, too",
+    )
     how.add_argument("--refresh-token-file", type=Path, help="a user's refresh token, redeemed as a further proof")
     how.add_argument("--journal", help="where the journal is (default: PROVISION_JOURNAL, else beside Pulumi's state)")
     how.add_argument("--json", action="store_true", help="the outcome as one JSON object")
@@ -111,6 +118,8 @@ def _request(arguments: argparse.Namespace) -> RotateRequest:
 
     if arguments.compromised and arguments.overlap is not None:
         raise Usage("--compromised leaves no overlap.", remedy="Give one of --compromised and --overlap.")
+    if arguments.revoke_sessions and not arguments.compromised:
+        raise Usage("--revoke-sessions belongs to --compromised.", remedy="Give both, or neither.")
     return RotateRequest(
         wish=Wish(
             now=arguments.now,
@@ -124,6 +133,7 @@ def _request(arguments: argparse.Namespace) -> RotateRequest:
         ),
         sinks=tuple(arguments.sink),
         journal=journal_address(open_state(arguments.backend).backend, arguments.journal),
+        revoke_sessions=tuple(arguments.revoke_sessions),
         refresh_token_file=arguments.refresh_token_file,
     )
 
@@ -134,6 +144,8 @@ def _carry_out(rotating: Rotating, request: RotateRequest, arguments: argparse.N
         print(json.dumps(_plan_json(plan), indent=2) if arguments.json else _plan_text(plan))
         return 0
     done = rotating.run(request.wish)
+    if request.wish.compromised:
+        done.notes += rotating.contain(request.revoke_sessions)
     print(json.dumps(_report_json(plan, done), indent=2) if arguments.json else _report_text(rotating, plan, done))
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -27,6 +27,7 @@ from provision.microsoft.objects import (
     Password,
     PasswordRules,
     ServicePrincipal,
+    SignIn,
 )
 from provision.microsoft.reading import (
     application_of,
@@ -34,6 +35,7 @@ from provision.microsoft.reading import (
     grant_of,
     moment,
     service_principal_of,
+    sign_in_of,
 )
 from provision.microsoft.refusals import GraphRefusal
 from provision.settings.endpoints import Endpoints
@@ -347,6 +349,43 @@ class Graph:
         )
         allowed = ((policy or {}).get("defaultUserRolePermissions") or {}).get("allowedToCreateApps")
         return None if allowed is None else bool(allowed)
+
+    # Users and the sign-in log
+
+    def revoke_sessions(self, user: str) -> None:
+        """Ends a user's refresh tokens and browser sessions ("user: revokeSignInSessions").
+
+        Args:
+            user: object id or user principal name.
+
+        Raises:
+            InvalidInput: there is no such user.
+            NotPermitted, Unreachable: as the names say.
+        """
+        self._channel.ask(
+            lambda client: client.users.by_user_id(user).revoke_sign_in_sessions,
+            f"revoke the sessions of {user}",
+            method="POST",
+            needs="User.RevokeSessions.All, or a User Administrator",
+        )
+
+    def sign_ins(self, app_id: str, since: datetime) -> list[SignIn]:
+        """Users' interactive sign-ins to an application, newest first ("List signIns"; the log takes Entra ID P1).
+
+        Args:
+            app_id: the application's (client) id.
+            since: from when on.
+
+        Raises:
+            NotPermitted: the caller may not read the log, or the tenant's licence has none.
+        """
+        found = self._channel.ask_all(
+            lambda client: client.audit_logs.sign_ins,
+            "read the sign-in log",
+            query={"filter": f"appId eq {_quoted(app_id)} and createdDateTime ge {_written(since)}"},
+            needs="AuditLog.Read.All and Directory.Read.All, and a Microsoft Entra ID P1 licence",
+        )
+        return [sign_in_of(item) for item in found]
 
     def set_verified_publisher(self, object_id: str, mpn_id: str) -> None:
         """Sets the verified publisher ("application: setVerifiedPublisher"): a signed-in user only, public cloud only.

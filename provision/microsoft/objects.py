@@ -137,3 +137,16 @@ class PasswordRules:
     """Which policy says so, for messages; empty when none does."""
     known: bool = True
     """False when the caller may not read the policies: the rules are then a guess, and Graph has the last word."""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """An entry of the sign-in log."""
+
+    at: datetime | None
+    user: str
+    """User principal name."""
+    address: str
+    """IP address."""
+    error: int
+    """0 for a sign-in that succeeded, else the AADSTS number."""

@@ -14,6 +14,7 @@ from provision.microsoft.objects import (
     Permission,
     RequiredAccess,
     ServicePrincipal,
+    SignIn,
 )
 
 Document = dict[str, Any]
@@ -102,3 +103,13 @@ def grant_of(raw: Document) -> Grant:
 def federated_credential_of(raw: Document) -> FederatedCredential:
     """A ``federatedIdentityCredential``."""
     return FederatedCredential(raw["id"], raw["name"], raw["issuer"], raw["subject"], tuple(raw.get("audiences") or ()))
+
+
+def sign_in_of(raw: Document) -> SignIn:
+    """A ``signIn``."""
+    return SignIn(
+        moment(raw.get("createdDateTime")),
+        raw.get("userPrincipalName") or "",
+        raw.get("ipAddress") or "",
+        int((raw.get("status") or {}).get("errorCode") or 0),
+    )

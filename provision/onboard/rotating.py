@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from provision.app.lifetime import lifetime
-from provision.errors import InvalidInput
+from provision.errors import InvalidInput, ProvisionError
 from provision.journal import Store, open_store
 from provision.journal.lease import Lease, peek
 from provision.microsoft.credentials import sign_in
@@ -33,6 +33,9 @@ from provision.settings.endpoints import Endpoints
 from provision.settings.stack import SLOTS, StackSettings
 
 Say = Callable[[str], None]
+_LATELY = timedelta(days=7)
+_SHOWN = 50
+"""How many sign-ins are listed one by one."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class RotateRequest:
     sinks: tuple[str, ...] = ()
     journal: str = ""
     """Where the journal is; the state's backend URL."""
+    revoke_sessions: tuple[str, ...] = ()
+    """Users whose sessions end too, by user principal name or object id."""
     refresh_token_file: Path | None = None
     """A user's refresh token, to be redeemed with the new secret as a further proof."""
 
@@ -91,6 +96,7 @@ class Rotating:
         sinks: where the value goes.
         store: where journals are kept.
         prove: gets tokens with a value, or raises.
+        graph: the tenant.
         pace: overlap and margin.
         end: until when a secret made now lives.
         now: the present, by Microsoft's clock.
@@ -105,6 +111,7 @@ class Rotating:
         sinks: tuple[Sink, ...],
         store: Store,
         prove: Callable[[str], object],
+        graph: Graph,
         pace: Pace,
         end: Callable[[], datetime],
         now: Callable[[], datetime],
@@ -116,6 +123,7 @@ class Rotating:
         self._sinks = sinks
         self._store = store
         self._prove = prove
+        self._graph = graph
         self._pace = pace
         self._end = end
         self._now = now
@@ -191,6 +199,33 @@ class Rotating:
         )
         return rotation.run(wish)
 
+    def contain(self, users: Sequence[str]) -> list[str]:
+        """After a secret became known to others: ends users' sessions, and tells who used the registration lately.
+
+        Args:
+            users: whose sessions end, by user principal name or object id.
+
+        Returns:
+            Lines for a person; what could not be done is among them, so that nothing stops the rest.
+        """
+        lines = []
+        for user in users:
+            try:
+                self._graph.revoke_sessions(user)
+                lines.append(f"sessions and refresh tokens of {user} are revoked; {user} must connect again")
+            except ProvisionError as refused:
+                lines.append(f"sessions of {user} are NOT revoked: {refused}")
+        since = self._now() - _LATELY
+        try:
+            found = self._graph.sign_ins(self.slots.client_id, since)
+        except ProvisionError as refused:
+            return [*lines, f"who used the registration lately is not known: {refused}"]
+        lines.append(f"sign-ins to the registration since {since:%Y-%m-%d}: {len(found)}")
+        return lines + [
+            f"  {one.at or ''} {one.user} from {one.address}" + (f", refused (AADSTS{one.error})" if one.error else "")
+            for one in found[:_SHOWN]
+        ]
+
 
 @contextlib.contextmanager
 def unstacked(
@@ -256,6 +291,7 @@ def unstacked(
                 scopes=settings.scopes,
                 refresh_token_file=request.refresh_token_file,
             ),
+            graph=graph,
             pace=request.pace,
             end=end,
             now=graph.now,

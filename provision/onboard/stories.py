@@ -540,6 +540,7 @@ class Onboarding:
                 scopes=run.settings.scopes,
                 refresh_token_file=request.refresh_token_file,
             ),
+            graph=run.graph,
             pace=request.pace,
             end=lambda: found.secret_end,
             now=run.graph.now,

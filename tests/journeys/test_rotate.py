@@ -114,7 +114,14 @@ def test_a_compromised_secret_is_dead_when_the_command_ends(trial: Trial) -> Non
     assert trial.run([*trial.up_command(), "--sink", f"envfile:{file}"]).returncode == 0
     before = trial.outputs()
     done(trial, "--stack", "sweep", "--now")
-    told = done(trial, "--stack", "sweep", "--compromised")
+    user = next(iter(trial.tenant.users))
+    assert "belongs to --compromised" in rotate(trial, "--stack", "sweep", "--revoke-sessions", user).stderr
+    told = done(
+        trial, "--stack", "sweep", "--compromised", "--revoke-sessions", user, "--revoke-sessions", "nobody@nowhere"
+    )
+    assert told["notes"][0] == f"sessions and refresh tokens of {user} are revoked; {user} must connect again"
+    assert told["notes"][1].startswith("sessions of nobody@nowhere are NOT revoked: ")
+    assert "sign-ins to the registration" in told["notes"][2] or "is not known" in told["notes"][2]
     after = trial.outputs()
     assert len(told["retired"]) == 2
     assert list(keys(trial)) == [after["secretKeyId"]]

@@ -12,7 +12,7 @@ from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, Unreacha
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import GRAPH_APP_ID
-from provision.sandbox import Sandbox
+from provision.sandbox import Sandbox, Tenant
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
 
@@ -175,3 +175,13 @@ def test_a_token_that_expired_is_renewed(admin: CredentialSetting, endpoints: En
     finally:
         sandbox.set_faults(token_lifetime=3599, clock_skew=0)
         sandbox.clear_faults()
+
+
+def test_a_users_sessions_are_revoked(graph: Graph, api: httpx.Client, tenant: Tenant) -> None:
+    user = next(iter(tenant.users))
+    address = f"/v1.0/users/{user}?$select=signInSessionsValidFromDateTime"
+    before = api.get(address).json()["signInSessionsValidFromDateTime"]
+    graph.revoke_sessions(user)
+    assert api.get(address).json()["signInSessionsValidFromDateTime"] > before
+    with pytest.raises(InvalidInput, match="revoke the sessions of nobody@nowhere"):
+        graph.revoke_sessions("nobody@nowhere")
