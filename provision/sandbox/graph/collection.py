@@ -16,7 +16,7 @@ from provision.sandbox.graph import errors, navigation, schema
 from provision.sandbox.graph.call import Answer, Call
 from provision.sandbox.graph.odata import filter as odata_filter
 from provision.sandbox.graph.odata import support
-from provision.sandbox.graph.odata.query import DEFAULT_PAGE, Expansion
+from provision.sandbox.graph.odata.query import Expansion
 
 DEFAULT_SELECT: dict[str, tuple[str, ...]] = {
     "user": (
@@ -118,6 +118,7 @@ def many(
     *,
     context: str | None = None,
     kinds: list[str] | None = None,
+    page: int | None = None,
 ) -> Answer:
     """A page of entities.
 
@@ -127,6 +128,7 @@ def many(
         documents: what the store has, in its order.
         context: the fragment of ``@odata.context``.
         kinds: each document's own type, when the collection is of mixed types (then ``@odata.type`` is sent).
+        page: the size of a page and the most that ``$top`` may ask for, where it is not the directory's.
     """
     options = call.options
     rows = list(zip(documents, kinds or [type_name] * len(documents), strict=True))
@@ -145,9 +147,9 @@ def many(
     body: Document = {"@odata.context": f"{call.root}/$metadata#{fragment}{suffix}"}
     if options.count and options.eventual:
         body["@odata.count"] = len(rows)
-    start, size = _page(call)
+    start, size = _page(call, page)
     if start + size < len(rows):
-        body["@odata.nextLink"] = _next_link(call, start + size)
+        body["@odata.nextLink"] = _next_link(call, start + size, size)
     body["value"] = [
         ({"@odata.type": f"#microsoft.graph.{kind}"} if kinds else {})
         | show(call, kind, document, _select_for(kind, type_name, options.select), options.expand)
@@ -190,9 +192,9 @@ def _sort_key(value: Any) -> tuple[bool, str]:
     return value is not None, str(value).casefold()
 
 
-def _page(call: Call) -> tuple[int, int]:
+def _page(call: Call, page: int | None) -> tuple[int, int]:
     token = call.options.skiptoken
-    size = call.options.top or DEFAULT_PAGE
+    size = call.options.page_size(default=page, maximum=page) if page else call.options.page_size()
     if token is None:
         return 0, size
     try:
@@ -205,8 +207,8 @@ def _page(call: Call) -> tuple[int, int]:
         ) from None
 
 
-def _next_link(call: Call, start: int) -> str:
-    state = json.dumps({"start": start, "size": _page(call)[1]}, separators=(",", ":"))
+def _next_link(call: Call, start: int, size: int) -> str:
+    state = json.dumps({"start": start, "size": size}, separators=(",", ":"))
     token = base64.urlsafe_b64encode(state.encode()).rstrip(b"=").decode()
     kept = [(k, v) for k, v in call.options.raw if k.removeprefix("$").lower() != "skiptoken"]
     query = "&".join(f"{quote(k, safe='$')}={quote(v, safe='')}" for k, v in (*kept, ("$skiptoken", token)))

@@ -127,7 +127,7 @@ def _state(call: Call, kind: str) -> _State:
         newest,
         _selected(kind, options.select),
         _filtered(call, kind),
-        options.top or DEFAULT_PAGE,
+        options.page_size(),
     )
 
 

@@ -18,9 +18,9 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -106,6 +106,29 @@ MAX_LENGTH: dict[tuple[str, str], int] = {
 """Characters; from the resource pages and "Supported accounts validation" (application display name)."""
 
 
+BETA: dict[str, dict[str, str]] = {
+    "signIn": {
+        "authenticationProtocol": "String",
+        "clientCredentialType": "String",
+        "crossTenantAccessType": "String",
+        "federatedCredentialId": "String",
+        "flaggedForReview": "Boolean",
+        "isTenantRestricted": "Boolean",
+        "originalRequestId": "String",
+        "processingTimeInMilliseconds": "Int32",
+        "resourceServicePrincipalId": "String",
+        "servicePrincipalCredentialKeyId": "String",
+        "servicePrincipalCredentialThumbprint": "String",
+        "signInEventTypes": "[String]",
+        "signInIdentifier": "String",
+        "tokenIssuerName": "String",
+        "tokenIssuerType": "String",
+        "userType": "String",
+    },
+}
+"""What beta has besides, of the types that the local tenant shows there (their pages in the beta reference)."""
+_BETA_MARK = "@beta"
+
 _NUL = "\0"
 """Valid in JSON, in no string of the directory. Which sentence Microsoft has for it was not found; this one names the
 property, as it does for every value of the right type that the directory does not accept."""
@@ -122,7 +145,11 @@ class GraphType:
 
     def canonical(self, name: str) -> str | None:
         """The property or navigation property with this name, letter case ignored."""
-        return _canonical_names(self.name).get(name.lower())
+        return self._canonical_names.get(name.lower())
+
+    @cached_property
+    def _canonical_names(self) -> dict[str, str]:
+        return {p.lower(): p for p in (*self.properties, *self.navigation)}
 
 
 @cache
@@ -134,7 +161,10 @@ def _data() -> dict[str, Any]:
 
 @cache
 def graph_type(name: str) -> GraphType:
-    """A type by name; KeyError when the local tenant does not know it."""
+    """A type by name, or by ``in_beta`` of it; KeyError when the local tenant does not know it."""
+    if name.endswith(_BETA_MARK):
+        known = graph_type(name.removesuffix(_BETA_MARK))
+        return replace(known, properties={**known.properties, **BETA[known.name]})
     row = _data()["types"][name]
     base = graph_type(row["base"]) if "base" in row else None
     return GraphType(
@@ -145,10 +175,9 @@ def graph_type(name: str) -> GraphType:
     )
 
 
-@cache
-def _canonical_names(name: str) -> dict[str, str]:
-    known = graph_type(name)
-    return {p.lower(): p for p in (*known.properties, *known.navigation)}
+def in_beta(name: str) -> str:
+    """What ``graph_type`` calls the form that beta has of a type."""
+    return name + _BETA_MARK
 
 
 def type_names() -> list[str]:
@@ -205,7 +234,7 @@ def element(type_text: str) -> tuple[str, bool, bool]:
 
 def is_structured(name: str) -> bool:
     """Whether a type name is an entity or complex type of the schema (not a primitive or an enumeration)."""
-    return name in _data()["types"]
+    return name.removesuffix(_BETA_MARK) in _data()["types"]
 
 
 @dataclass

@@ -56,6 +56,12 @@ class QueryOptions:
     raw: tuple[tuple[str, str], ...] = field(default=())
     """All parameters as sent, for the next link."""
 
+    def page_size(self, *, default: int = DEFAULT_PAGE, maximum: int = MAX_PAGE) -> int:
+        """How many entities a page has; raises GraphError when ``$top`` asks for more than the collection gives."""
+        if self.top is not None and self.top > maximum:
+            raise _no_page_size(str(self.top), maximum)
+        return self.top or default
+
     @property
     def advanced(self) -> bool:
         """Both conditions of "Advanced query capabilities on Microsoft Entra ID objects"."""
@@ -118,9 +124,13 @@ def _top(text: str | None) -> int | None:
             f"Invalid value '{text}' for $top query option found. The $top query option requires a non-negative "
             "integer value."
         )
-    if len(text) > _MAX_DIGITS or not 1 <= int(text) <= MAX_PAGE:
-        raise GraphError(f"Invalid page size specified: '{text}'. Must be between 1 and {MAX_PAGE} inclusive.")
+    if len(text) > _MAX_DIGITS or int(text) < 1:
+        raise _no_page_size(text, MAX_PAGE)
     return int(text)
+
+
+def _no_page_size(text: str, maximum: int) -> GraphError:
+    return GraphError(f"Invalid page size specified: '{text}'. Must be between 1 and {maximum} inclusive.")
 
 
 def _orderby(text: str) -> tuple[tuple[str, bool], ...]:

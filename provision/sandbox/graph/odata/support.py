@@ -162,16 +162,26 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
         "subject": _ENDS | {"contains"},
     },
 }
+FILTERS[schema.in_beta("signIn")] = {
+    **FILTERS["signIn"],
+    "originalRequestId": _EQ,
+    "servicePrincipalId": _TEXT,
+    "servicePrincipalName": _TEXT,
+    "signInEventTypes": frozenset({"eq", "ne"}),
+    "tokenIssuerName": _EQ,
+    "userAgent": _TEXT,
+}
 ORDERABLE: dict[str, frozenset[str]] = {
     "application": frozenset({"createdDateTime", "displayName"}),
     "servicePrincipal": frozenset({"displayName"}),
     "user": frozenset({"createdDateTime", "displayName", "userPrincipalName"}),
     "group": frozenset({"createdDateTime", "displayName"}),
     "signIn": frozenset({"createdDateTime"}),
+    schema.in_beta("signIn"): frozenset({"createdDateTime"}),
     "message": frozenset({"receivedDateTime", "sentDateTime", "subject", "isRead"}),
 }
 SEARCHABLE = frozenset({"displayName", "description", "mail", "mailNickname", "userPrincipalName"})
-_EXCHANGE_TYPES = frozenset({"message", "signIn", "conditionalAccessPolicy"})
+_EXCHANGE_TYPES = frozenset({"message", "signIn", schema.in_beta("signIn"), "conditionalAccessPolicy"})
 """Not in the directory: every operator works without ``ConsistencyLevel``."""
 
 
@@ -187,7 +197,7 @@ def check_filter(node: Node, type_name: str, options: QueryOptions) -> None:
         _check_exists(path, type_name)
         name = _supported_name(path, type_name)
         if name is None or operator not in FILTERS[type_name][name] | {"any", "all", "$count"}:
-            raise errors.unsupported_filter(path[0], type_name)
+            raise errors.unsupported_filter(path[0], schema.graph_type(type_name).name)
         if operator in {"ne", "not", "endswith", "$count", "all"} and not advanced:
             raise errors.UnsupportedQuery("Unsupported Query.")
 
@@ -198,7 +208,7 @@ def _check_exists(path: tuple[str, ...], type_name: str) -> None:
         known = schema.graph_type(current)
         canonical = known.canonical(name)
         if canonical is None:
-            raise errors.unknown_query_property(name, current, option="$filter")
+            raise errors.unknown_query_property(name, known.name, option="$filter")
         text = known.properties.get(canonical) or known.navigation[canonical]
         current, _, _ = schema.element(text)
         if not schema.is_structured(current):
@@ -253,9 +263,10 @@ def _compared(node: Compare, negated: bool) -> Iterator[tuple[str, tuple[str, ..
 def check_orderby(type_name: str, options: QueryOptions) -> None:
     """Refuses an ordering that Microsoft Graph would refuse for this type."""
     for name, _ in options.orderby:
-        canonical = schema.graph_type(type_name).canonical(name.split("/")[0])
+        known = schema.graph_type(type_name)
+        canonical = known.canonical(name.split("/")[0])
         if canonical is None:
-            raise errors.unknown_query_property(name, type_name, option="$orderby")
+            raise errors.unknown_query_property(name, known.name, option="$orderby")
         if canonical not in ORDERABLE.get(type_name, ()):
             raise errors.UnsupportedQuery("Sorting not supported for current query.")
     if options.orderby and options.filter and not options.advanced and type_name not in _EXCHANGE_TYPES:
