@@ -71,6 +71,9 @@ def add_commands(subparsers: Any) -> None:
     _command(tenant_commands, "list", _tenants_list, "list them")
     create = _command(tenant_commands, "create", _tenants_create, "make further ones; one JSON line each, with secrets")
     create.add_argument("--count", type=int, default=1, help="how many (default: %(default)s)")
+    create.add_argument(
+        "--edition", choices=("p1", "free"), default="p1", help="of Microsoft Entra ID (default: %(default)s)"
+    )
 
 
 def _command(
@@ -260,5 +263,5 @@ def _tenants_create(arguments: argparse.Namespace) -> int:
     if arguments.count < 1:
         raise InvalidInput("--count is at least 1.")
     for _ in range(arguments.count):
-        print(json.dumps(_ask(arguments, "POST", "tenants", {})), flush=True)
+        print(json.dumps(_ask(arguments, "POST", "tenants", {"edition": arguments.edition})), flush=True)
     return 0

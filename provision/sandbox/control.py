@@ -101,7 +101,7 @@ class Control:
 
     async def _create_tenant(self, request: Request) -> Response:
         body = await _object(request)
-        return JSONResponse(self._tenancy.create(body.get("domain")), status_code=201)
+        return JSONResponse(self._tenancy.create(body.get("domain"), body.get("edition")), status_code=201)
 
     async def _ci_token(self, request: Request) -> Response:
         body = await _object(request)

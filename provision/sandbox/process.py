@@ -273,9 +273,14 @@ class Sandbox:
         self._state = require_running(self.directory)
         return fresh
 
-    def new_tenant(self, domain: str | None = None) -> Tenant:
-        """A further tenant in the same server."""
-        return Tenant(**self.control.ask("POST", "tenants", {} if domain is None else {"domain": domain}))
+    def new_tenant(self, domain: str | None = None, *, edition: str | None = None) -> Tenant:
+        """A further tenant in the same server.
+
+        Args:
+            domain: the initial domain; a random one when None.
+            edition: of Microsoft Entra ID: ``p1`` (when None) or ``free``.
+        """
+        return Tenant(**self.control.ask("POST", "tenants", {"domain": domain, "edition": edition}))
 
     def set_faults(self, rules: Sequence[dict[str, Any]] = (), **conditions: float) -> None:
         """Replaces the rules and changes conditions (``replication_delay``, ``clock_skew``, ``token_lifetime``)."""

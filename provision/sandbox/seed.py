@@ -39,6 +39,10 @@ ADMIN_APP_ROLES = (
 """Application permissions of Microsoft Graph that the admin application holds, with consent."""
 
 
+EDITIONS = ("p1", "free")
+"""Editions of Microsoft Entra ID, the usual one first."""
+
+
 @dataclass(frozen=True)
 class SeededTenant:
     """A tenant just made, and the only copy of its secrets."""
@@ -84,6 +88,7 @@ def create_tenant(
     *,
     tenant_id: str | None = None,
     domain: str = "contoso.onmicrosoft.com",
+    edition: str = EDITIONS[0],
     base_url: str,
 ) -> SeededTenant:
     """Makes a tenant with its people, licences, roles, policies and the admin application, all visible at once.
@@ -92,11 +97,16 @@ def create_tenant(
         directory: the store.
         tenant_id: a GUID; made when not given.
         domain: the initial domain; the custom one is ``<first label>.example``.
+        edition: one of ``EDITIONS``.
         base_url: the server's address, kept as the admin application's home page.
 
     Raises:
-        ValueError: the store already has a tenant with this id or domain.
+        ValueError: the store already has a tenant with this id or domain, or there is no such edition.
     """
+    if edition not in EDITIONS:
+        raise ValueError(
+            f"there is no edition {edition!r} of Microsoft Entra ID here; choose from: {', '.join(EDITIONS)}"
+        )
     tenant = (tenant_id or str(uuid.uuid4())).lower()
     if directory.tenant(tenant) or directory.tenant(domain):
         raise ValueError(f"there is already a tenant {domain} ({tenant})")
@@ -107,7 +117,7 @@ def create_tenant(
         _policies(directory, tenant)
         roles = _directory_roles(directory, tenant)
         users = _people(directory, tenant, domain, custom, roles)
-        _licences(directory, tenant, domain)
+        _licences(directory, tenant, domain, edition)
         resources = {
             app_id: _resource(directory, tenant, app_id)
             for app_id in (published.GRAPH_APP_ID, published.EXCHANGE_APP_ID)
@@ -315,8 +325,10 @@ def _people(directory: Directory, tenant: str, domain: str, custom: str, roles: 
     return passwords
 
 
-def _licences(directory: Directory, tenant: str, domain: str) -> None:
+def _licences(directory: Directory, tenant: str, domain: str, edition: str) -> None:
     for sku in published.SKUS:
+        if sku.part_number == "AAD_PREMIUM" and edition == "free":
+            continue
         used = sum(sku.part_number == person.sku for person in _PEOPLE)
         _insert(
             directory,

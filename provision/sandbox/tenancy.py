@@ -44,24 +44,31 @@ class Tenancy:
         seeded: dict[str, dict[str, Any]] = self._world.directory.setting(_SETTING_SEEDED, {})
         return seeded
 
-    def _create(self, *, domain: str, tenant_id: str | None = None) -> dict[str, Any]:
+    def _create(self, *, domain: str, tenant_id: str | None = None, edition: str = seed.EDITIONS[0]) -> dict[str, Any]:
         directory = self._world.directory
         delay, directory.replication_delay = directory.replication_delay, 0.0
         try:
             with directory.transaction():
                 made = asdict(
-                    seed.create_tenant(directory, tenant_id=tenant_id, domain=domain, base_url=self._world.base_url)
+                    seed.create_tenant(
+                        directory,
+                        tenant_id=tenant_id,
+                        domain=domain,
+                        edition=edition,
+                        base_url=self._world.base_url,
+                    )
                 )
                 directory.set_setting(_SETTING_SEEDED, {**self._seeded(), made["tenant_id"]: made})
         finally:
             directory.replication_delay = delay
         return made
 
-    def create(self, domain: str | None = None) -> dict[str, Any]:
-        """Makes a further tenant; raises ValueError when the domain is taken.
+    def create(self, domain: str | None = None, edition: str | None = None) -> dict[str, Any]:
+        """Makes a further tenant; raises ValueError when the domain is taken or there is no such edition.
 
         Args:
             domain: the initial domain; a random ``….onmicrosoft.com`` name when None.
+            edition: of Microsoft Entra ID, one of ``seed.EDITIONS``; the first when None.
 
         Returns:
             tenant_id, domain, admin_client_id, admin_client_secret, users (user principal name to password).
@@ -69,7 +76,7 @@ class Tenancy:
         domain = domain or f"tenant-{secrets.token_hex(5)}.onmicrosoft.com"
         if self._world.directory.tenant(domain) is not None:
             raise ValueError(f"the domain {domain} is taken")
-        return self._create(domain=domain)
+        return self._create(domain=domain, edition=edition or seed.EDITIONS[0])
 
     def list(self) -> list[dict[str, Any]]:
         """All tenants, oldest first, as ``create`` returns them."""

@@ -24,6 +24,7 @@ from provision.sandbox.entra.interaction import Account, Interaction, Shown, req
 from provision.sandbox.entra.issuing import SignIn, access_token, client_info, id_token, scope_text
 from provision.sandbox.entra.pages import render
 from provision.sandbox.entra.scopes import ScopeRequest, parse_scopes
+from provision.sandbox.entra.sign_in_log import SignInEvent, record
 from provision.sandbox.metadata import login_base
 from provision.sandbox.requestlog import note
 from provision.sandbox.world import World
@@ -79,11 +80,12 @@ async def _authorize(request: Request, *, v1: bool) -> Response:
         # OpenID Connect Core 3.1.2.1: a client may post its request; from here on it is in the query.
         return RedirectResponse(f"{request.url.path}?{urlencode(form)}", status_code=303)
     incident = Incident.new(world.directory.clock, request.query_params.get("client-request-id"))
+    event = SignInEvent("interactiveUser", protocol="oAuth2", client_app_used="Browser")
     reply: Reply | None = None
     try:
         authority = resolve_authority(world.directory, request.path_params["tenant"])
         query = _Query(request)
-        client = find_client(world.directory, authority, query.need("client_id"))
+        event.client = client = find_client(world.directory, authority, query.need("client_id"))
         redirect_uri, kind = client.match_redirect(query.get("redirect_uri"))
         reply = Reply(redirect_uri, kind, "query", query.get("state"))
         types, reply = _response(query, client, reply)
@@ -97,17 +99,24 @@ async def _authorize(request: Request, *, v1: bool) -> Response:
             prompt=prompt,
             login_hint=query.get("login_hint") or "",
         )
+        if kind == "publicClient":
+            event.client_app_used = "Mobile Apps and Desktop clients"
         account = interaction.account()
+        event.of_user(account.tenant_id, account.user["id"])
         asked = consent.interpret(world, account.tenant_id, client, wanted)
+        event.resource = asked.resource
         interaction.admit(account, asked.resource, client_app_type=_client_app_type(kind))
         if "admin_consent" in prompt:
             require_consent_role(world, account, client, consent.CONSENT_ROLES)
         interaction.agree(account, asked)
-        return _success(request, query, reply=reply, types=types, account=account, client=client, asked=asked, v1=v1)
+        response = _success(
+            request, query, reply=reply, types=types, account=account, client=client, asked=asked, v1=v1
+        )
     except Shown as shown:
         return shown.response
     except EntraError as error:
         note(request.scope, code=f"AADSTS{error.code}")
+        record(request, event, incident, error)
         silent = "none" in (request.query_params.get("prompt") or "").split()
         if reply is None or (error.code in _SHOWN_ON_PAGE and not silent):
             return html_refusal(error, incident)
@@ -118,6 +127,8 @@ async def _authorize(request: Request, *, v1: bool) -> Response:
                 "error_uri": f"{login_base(request)}/error?code={error.code}",
             }
         )
+    record(request, event, incident)
+    return response
 
 
 class _Query:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import jwt
@@ -29,6 +30,21 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LEEWAY_SECONDS = 300
 
 
+@dataclass(frozen=True)
+class Credential:
+    """The credential behind a proof, as the sign-in log names it (signIn resource type, beta).
+
+    That a certificate's signature counts as ``clientAssertion`` there is how its name reads; no row with one was found.
+    """
+
+    kind: Literal["clientSecret", "clientAssertion", "federatedIdentityCredential"]
+    key_id: str = ""
+    """``keyId`` of the secret or certificate."""
+    thumbprint: str = ""
+    """The certificate's SHA-1, hexadecimal."""
+    federated_id: str = ""
+
+
 class ClientProof:
     """Checks the proofs of clients.
 
@@ -42,6 +58,8 @@ class ClientProof:
         self._directory = directory
         self._issuer = issuer
         self._audiences = audiences
+        self.used: Credential | None = None
+        """The credential that the client presented, once it is found; it may be refused all the same."""
 
     def check(
         self, client: Client, principal: Document | None, form: Mapping[str, str], basic_secret: str | None
@@ -77,6 +95,7 @@ class ClientProof:
                 break
             if _epoch(credential.get("startDateTime"), 0.0) > now + _LEEWAY_SECONDS:
                 break
+            self.used = Credential("clientSecret", credential["keyId"])
             if _epoch(credential.get("endDateTime"), float("inf")) <= now:
                 raise EntraError(7000222, app=client.app_id)
             return
@@ -116,9 +135,12 @@ class ClientProof:
         def refuse(reason: str) -> EntraError:
             return EntraError(700027, reason=reason, thumbprint=_hexadecimal(identity), app=client.app_id)
 
-        certificate = self._certificate(client, principal, identity)
-        if certificate is None:
+        found = self._certificate(client, principal, identity)
+        if found is None:
             raise refuse("The key was not found.")
+        key_id, certificate = found
+        thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - names the key, proves nothing
+        self.used = Credential("clientAssertion", key_id, thumbprint)
         key = certificate.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or header.get("alg") not in {"RS256", "PS256"}:
             raise refuse("The algorithm is not supported.")
@@ -133,7 +155,10 @@ class ClientProof:
             raise EntraError(700023)
         self._check_times(claims)
 
-    def _certificate(self, client: Client, principal: Document | None, identity: str) -> x509.Certificate | None:
+    def _certificate(
+        self, client: Client, principal: Document | None, identity: str
+    ) -> tuple[str, x509.Certificate] | None:
+        """The key id and the certificate that the assertion's header names."""
         for credential in self._credentials(client, principal, "keyCredentials"):
             try:
                 certificate = x509.load_der_x509_certificate(base64.b64decode(credential.get("_key") or ""))
@@ -142,7 +167,7 @@ class ClientProof:
             # x5t is the SHA-1 by RFC 7515 section 4.1.7; it names the key and proves nothing.
             names = {base64url(certificate.fingerprint(h)) for h in (hashes.SHA1(), hashes.SHA256())}  # noqa: S303
             if identity.rstrip("=") in names:
-                return certificate
+                return str(credential["keyId"]), certificate
         return None
 
     def _check_federated(self, client: Client, assertion: str, claims: dict[str, Any]) -> None:
@@ -166,8 +191,10 @@ class ClientProof:
         if not same_subject:
             folded = any(str(credential["subject"]).lower() == subject.lower() for credential in same_issuer)
             raise EntraError(7002138 if folded else 700213, value=subject)
-        if not any(presented & set(credential.get("audiences") or []) for credential in same_subject):
+        matching = [c for c in same_subject if presented & set(c.get("audiences") or [])]
+        if not matching:
             raise EntraError(700212, value=", ".join(sorted(presented)))
+        self.used = Credential("federatedIdentityCredential", federated_id=matching[0]["id"])
         try:
             self._issuer.verify(assertion)
         except NotOurs:

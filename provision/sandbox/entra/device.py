@@ -19,6 +19,7 @@ from provision.sandbox.entra.handles import issue_handle
 from provision.sandbox.entra.interaction import Interaction, Shown
 from provision.sandbox.entra.pages import render
 from provision.sandbox.entra.scopes import ScopeRequest, parse_scopes
+from provision.sandbox.entra.sign_in_log import SignInEvent, record
 from provision.sandbox.metadata import login_base
 from provision.sandbox.requestlog import note
 from provision.sandbox.world import World
@@ -98,13 +99,16 @@ async def device_page(request: Request) -> Response:
         return _page("code", error=error)
     home, device = found
     form = {name: str(value) for name, value in (await request.form()).items()} if request.method == "POST" else {}
+    incident, event = Incident.new(directory.clock, None), SignInEvent("interactiveUser", protocol="deviceCode")
     try:
         authority = resolve_authority(directory, device["_authority"])
-        client = find_client(directory, authority, device["_appId"])
+        event.client = client = find_client(directory, authority, device["_appId"])
         interaction = Interaction(request, form, authority=authority, client=client)
         account = interaction.account()
+        event.of_user(account.tenant_id, account.user["id"])
         wanted = ScopeRequest(device["_resource"], tuple(device["_scopes"]), tuple(device["_oidc"]))
         asked = consent.interpret(world, account.tenant_id, client, wanted)
+        event.resource = asked.resource
         interaction.admit(account, asked.resource, client_app_type="mobileAppsAndDesktopClients")
         interaction.agree(account, asked)
         if not interaction.step("confirm"):
@@ -126,10 +130,12 @@ async def device_page(request: Request) -> Response:
         return shown.response
     except EntraError as refused:
         note(request.scope, code=f"AADSTS{refused.code}")
+        record(request, event, incident, refused)
         if refused.code == 65004:
             directory.replace(home, "deviceCode", {**device, "_declined": True})
             return _page("declined", app_name=client.name)
-        return html_refusal(refused, Incident.new(directory.clock, None))
+        return html_refusal(refused, incident)
+    record(request, event, incident)
     return _page("done", app_name=client.name)
 
 

@@ -463,7 +463,8 @@ class EntraError(Exception):
     def __init__(self, code: int, **values: str) -> None:
         self.code = code
         self.refusal = TABLE[code]
-        self.sentence = f"AADSTS{code}: {self.refusal.text.format(**values)}"
+        self.reason = self.refusal.text.format(**values)
+        self.sentence = f"AADSTS{code}: {self.reason}"
         super().__init__(self.sentence)
 
 

@@ -23,6 +23,7 @@ from provision.sandbox.entra.errors import EntraError, required
 from provision.sandbox.entra.handles import read_handle
 from provision.sandbox.entra.issuing import SignIn, in_v1_shape, token_answer, token_version
 from provision.sandbox.entra.scopes import ScopeRequest, find_resource, parse_scopes
+from provision.sandbox.entra.sign_in_log import SignInEvent
 from provision.sandbox.entra.tokens import TokenRefused, issue_access_token, verify_access_token
 from provision.sandbox.world import World
 
@@ -43,6 +44,8 @@ class TokenRequest:
     login_base: str
     proof: ClientProof
     v1: bool
+    event: SignInEvent
+    """For the sign-in log: each grant says here whose sign-in it is, and to what, as soon as it knows."""
 
     @property
     def with_client_info(self) -> bool:
@@ -99,6 +102,7 @@ def client_credentials(request: TokenRequest) -> dict[str, Any]:
     tenant_id = request.authority.tenant_id
     if tenant_id is None:
         raise EntraError(50059)
+    request.event.kind, request.event.tenant_id = "servicePrincipal", tenant_id
     directory = request.world.directory
     principal = service_principal(directory, tenant_id, request.client)
     request.proof.check(request.client, principal, request.form, request.basic_secret)
@@ -113,7 +117,7 @@ def client_credentials(request: TokenRequest) -> dict[str, Any]:
         raise EntraError(1002012, scope=scope)
     if principal is None:
         raise EntraError(7000229, app=request.client.app_id, tenant=tenant_id)
-    resource = find_resource(request.world, tenant_id, asked.resource)
+    request.event.resource = resource = find_resource(request.world, tenant_id, asked.resource)
     access.judge_workload(directory, tenant_id, principal, resource)
     token = issue_access_token(
         request.world,
@@ -139,6 +143,7 @@ def authorization_code(request: TokenRequest) -> dict[str, Any]:
     if found is None or request.authority.tenant_id not in {None, found[0]}:
         raise EntraError(70000, name="code")
     tenant_id, code = found
+    request.event.of_user(tenant_id, code["_userId"], code["_resource"])
     kind: RedirectKind = code["_redirectKind"]
     request.check_cross_origin(kind)
     principal = service_principal(directory, tenant_id, request.client)
@@ -178,6 +183,7 @@ def refresh_token(request: TokenRequest) -> dict[str, Any]:
     if found is None or request.authority.tenant_id not in {None, found[0]}:
         raise EntraError(70000, name="refresh_token")
     tenant_id, token = found
+    request.event.of_user(tenant_id, token["_userId"], token["_resource"])
     kind: RedirectKind | None = token["_redirectKind"]
     request.check_cross_origin(kind)
     principal = service_principal(directory, tenant_id, request.client)
@@ -262,6 +268,7 @@ def _sign_in(
     """Judges a sign-in in which nobody can be asked, and says what its tokens may carry."""
     directory = request.world.directory
     asked = consent.interpret(request.world, tenant_id, request.client, wanted)
+    request.event.resource = asked.resource
     missing = consent.missing_scopes(directory, tenant_id, request.client, principal, asked=asked, user=user)
     if principal is None or missing:
         raise EntraError(65001, app=request.client.app_id, name=request.client.name)
@@ -304,6 +311,7 @@ def device_code(request: TokenRequest) -> dict[str, Any]:
         raise EntraError(70016)
     directory.replace(home, "deviceCode", {**device, "_redeemed": True})
     tenant_id = device["_tenantId"]
+    request.event.of_user(tenant_id, device["_userId"], device["_resource"])
     return _for_user(request, tenant_id, device, service_principal(directory, tenant_id, request.client))
 
 
@@ -317,6 +325,9 @@ def password(request: TokenRequest) -> dict[str, Any]:
             raise EntraError(90014, name=name)
     request.check_client_without_redirect(None)
     tenant_id, user = find_account(directory, request.form["username"])
+    event = request.event
+    event.kind, event.protocol, event.user_name = "interactiveUser", "ropc", request.form["username"]
+    event.of_user(tenant_id, user["id"])
     if request.authority.tenant_id not in {None, tenant_id}:
         raise EntraError(50034, user="{EUII Hidden}", tenant=request.authority.segment)
     check_password(directory, tenant_id, user, request.form["password"])
@@ -337,6 +348,7 @@ def on_behalf_of(request: TokenRequest) -> dict[str, Any]:
     except TokenRefused as refused:
         raise EntraError(50013, reason=refused.message) from None
     tenant_id = str(claims["tid"])
+    request.event.of_user(tenant_id, str(claims.get("oid")))
     principal = service_principal(directory, tenant_id, request.client)
     request.proof.check(request.client, principal, request.form, request.basic_secret)
     user = directory.get(tenant_id, "user", str(claims.get("oid")), fresh=True)
@@ -352,6 +364,16 @@ def on_behalf_of(request: TokenRequest) -> dict[str, Any]:
         second_factor="mfa" in (claims.get("amr") or []),
     )
     return token_answer(request.world, sign_in, request.login_base, with_client_info=request.with_client_info)
+
+
+def named_resource(request: TokenRequest) -> Document | None:
+    """The resource that a refused request is about, for the sign-in log; None when nothing names one."""
+    event = request.event
+    try:
+        named = parse_scopes(request.form.get("scope") or "").resource or event.resource_name
+        return find_resource(request.world, event.tenant_id, named) if event.tenant_id else None
+    except EntraError:
+        return None
 
 
 GRANTS: dict[str, Callable[[TokenRequest], dict[str, Any]]] = {

@@ -23,9 +23,10 @@ from provision.sandbox.entra.accounts import check_password, find_account, role_
 from provision.sandbox.entra.authority import Authority, tenant_name
 from provision.sandbox.entra.clients import Client, service_principal
 from provision.sandbox.entra.consent import Asked
-from provision.sandbox.entra.errors import EntraError
+from provision.sandbox.entra.errors import EntraError, Incident
 from provision.sandbox.entra.handles import issue_handle, read_handle
 from provision.sandbox.entra.pages import render
+from provision.sandbox.entra.sign_in_log import SignInEvent, record
 from provision.sandbox.entra.tokens import sts_issuer
 from provision.sandbox.requestlog import note
 from provision.sandbox.world import World
@@ -199,10 +200,15 @@ class Interaction:
 
     def _sign_in(self) -> Response:
         username = self._form.get("loginfmt", "")
+        event = SignInEvent(
+            "interactiveUser", self._client, protocol="oAuth2", user_name=username, client_app_used="Browser"
+        )
         try:
             tenant_id, user = self._find(username)
+            event.of_user(tenant_id, user["id"])
             check_password(self._directory, tenant_id, user, self._form.get("passwd", ""))
         except EntraError as error:
+            record(self._request, event, Incident.new(self._directory.clock, None), error)
             return self._login_page(error, username)
         now = self._directory.clock.now()
         handle = issue_handle(

@@ -10,6 +10,7 @@ from provision.sandbox.entra.authority import resolve_authority
 from provision.sandbox.entra.clients import find_client
 from provision.sandbox.entra.credentials import ClientProof, basic_credentials
 from provision.sandbox.entra.errors import EntraError, Incident, json_refusal, required
+from provision.sandbox.entra.sign_in_log import SignInEvent, record
 from provision.sandbox.metadata import login_base
 from provision.sandbox.oidc_issuer import OidcIssuer
 from provision.sandbox.requestlog import note
@@ -42,12 +43,15 @@ class TokenEndpoint:
         world: World = request.app.state.world
         form = {name: str(value) for name, value in (await request.form()).items()}
         incident = Incident.new(world.directory.clock, request.headers.get("client-request-id"))
+        event = SignInEvent("nonInteractiveUser")
         try:
-            answer = self._redeem(request, world, form, v1=v1)
+            answer = self._redeem(request, world, form, event, v1=v1)
         except EntraError as error:
             note(request.scope, code=f"AADSTS{error.code}")
+            record(request, event, incident, error)
             response = json_refusal(error, incident, login_base(request))
         else:
+            record(request, event, incident)
             response = JSONResponse(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
         response.headers["x-ms-request-id"] = incident.trace_id
         response.headers["client-request-id"] = incident.correlation_id
@@ -55,7 +59,9 @@ class TokenEndpoint:
             response.headers.update(_CORS)
         return response
 
-    def _redeem(self, request: Request, world: World, form: dict[str, str], *, v1: bool) -> dict[str, object]:
+    def _redeem(
+        self, request: Request, world: World, form: dict[str, str], event: SignInEvent, *, v1: bool
+    ) -> dict[str, object]:
         authority = resolve_authority(world.directory, request.path_params["tenant"])
         grant_type = required(form, "grant_type")
         grant = grants.GRANTS.get(grant_type)
@@ -66,19 +72,27 @@ class TokenEndpoint:
         if v1 and not form.get("scope") and form.get("resource"):
             form["scope"] = f"{form['resource']}/.default"
         base = login_base(request)
-        return grant(
-            grants.TokenRequest(
-                world=world,
-                authority=authority,
-                client=find_client(world.directory, authority, client_id),
-                form=form,
-                basic_secret=basic_secret,
-                origin=request.headers.get("origin"),
-                login_base=base,
-                proof=ClientProof(world.directory, self._issuer, _audiences(base, authority.tenant_id)),
-                v1=v1,
-            )
+        event.client = find_client(world.directory, authority, client_id)
+        proof = ClientProof(world.directory, self._issuer, _audiences(base, authority.tenant_id))
+        asked = grants.TokenRequest(
+            world=world,
+            authority=authority,
+            client=event.client,
+            form=form,
+            basic_secret=basic_secret,
+            origin=request.headers.get("origin"),
+            login_base=base,
+            proof=proof,
+            v1=v1,
+            event=event,
         )
+        try:
+            return grant(asked)
+        except EntraError:
+            event.resource = event.resource or grants.named_resource(asked)
+            raise
+        finally:
+            event.credential = proof.used
 
 
 _CORS = {

@@ -128,14 +128,3 @@ def get_by_ids(call: Call) -> Answer:
         if "directoryobject" in wanted or row[0].lower() in wanted
     ]
     return collection.directory_objects(call, rows)
-
-
-def list_sign_ins(call: Call) -> Answer:
-    """GET /auditLogs/signIns, newest first."""
-    rows = sorted(call.all("signIn"), key=lambda row: str(row["createdDateTime"]), reverse=True)
-    return collection.many(call, "signIn", rows)
-
-
-def get_sign_in(call: Call) -> Answer:
-    """GET /auditLogs/signIns/{id}."""
-    return collection.one(call, "signIn", call.get("signIn", call.keys["signIn"]))

@@ -101,6 +101,33 @@ def insufficient_privileges() -> Denied:
     return Denied("Insufficient privileges to complete the operation.")
 
 
+def report_permission_missing(name: str) -> Denied:
+    """An activity report without the permission for it; the sentence is quoted in public field notes."""
+    return Denied(
+        f"The principal does not have required Microsoft Graph permission(s): {name} to call this API. For more "
+        "information about Microsoft Graph permissions, please visit "
+        "https://learn.microsoft.com/graph/permissions-overview",
+        code="Authentication_MSGraphPermissionMissing",
+    )
+
+
+def report_role_missing() -> Denied:
+    """An activity report for a user without a role that may read it ("How to analyze activity logs", Common errors)."""
+    return Denied("User is not in the allowed roles", code="Authentication_RequestFromUnsupportedUserRole")
+
+
+def not_premium() -> Denied:
+    """An activity report of a tenant without Entra ID P1, or whose licence the caller may not see.
+
+    Older answers say "Neither tenant is B2C or tenant doesn't have premium license"
+    (turbot/steampipe-plugin-azuread#98).
+    """
+    return Denied(
+        "Tenant is not a B2C tenant and doesn't have premium license",
+        code="Authentication_RequestFromNonPremiumTenantOrB2CTenant",
+    )
+
+
 def segment_not_found(segment: str) -> BadRequest:
     """No such path."""
     return BadRequest(f"Resource not found for the segment '{segment}'.")

@@ -183,7 +183,9 @@ RULES: dict[str, Rule] = {
         application=_OWNED,
     ),
     "signIn.read": _rule(
-        "AuditLog.Read.All", roles=(*_READERS, "Global Administrator", "Reports Reader"), directory=False
+        "AuditLog.Read.All",
+        roles=(*_READERS, "Global Administrator", "Reports Reader", "Security Operator"),
+        directory=False,
     ),
     "mail.send": _rule("Mail.Send", delegated="Mail.Send.Shared", directory=False),
     "me.send": _rule(delegated="Mail.Send Mail.Send.Shared", directory=False),

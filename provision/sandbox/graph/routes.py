@@ -27,6 +27,7 @@ from provision.sandbox.graph import (
     organization,
     policies,
     service_principals,
+    sign_ins,
     users,
 )
 from provision.sandbox.graph.call import Answer, Call
@@ -242,8 +243,8 @@ _TABLE: tuple[_Row, ...] = (
     ("POST", f"{_DELETED}/{{object}}/restore", deleted_items.restore_deleted_item, None),
     ("POST", "/directoryObjects/getByIds", deleted_items.get_by_ids, "object.read"),
     ("GET", "/directoryObjects/{object}", deleted_items.get_directory_object, "object.read"),
-    ("GET", "/auditLogs/signIns", deleted_items.list_sign_ins, "signIn.read"),
-    ("GET", "/auditLogs/signIns/{signIn}", deleted_items.get_sign_in, "signIn.read"),
+    ("GET", "/auditLogs/signIns", sign_ins.list_sign_ins, None),
+    ("GET", "/auditLogs/signIns/{signIn}", sign_ins.get_sign_in, None),
 )
 
 ROUTES = [Route(*row) for row in _TABLE]

@@ -26,7 +26,12 @@ def proof(tmp_path: Path) -> tuple[Directory, ClientProof]:
 
 
 def client(**credential: object) -> Client:
-    stored = {"_hash": hashing.hash_secret(SECRET), "_createdAt": 0.0, "endDateTime": "2999-01-01T00:00:00Z"}
+    stored = {
+        "keyId": "k",
+        "_hash": hashing.hash_secret(SECRET),
+        "_createdAt": 0.0,
+        "endDateTime": "2999-01-01T00:00:00Z",
+    }
     application: Document = {"id": "1", "passwordCredentials": [{**stored, **credential}]}
     return Client("app", "Mail", application, "tenant")
 

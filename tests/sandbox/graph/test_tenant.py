@@ -170,17 +170,3 @@ def test_a_batch_answers_each_request_for_itself(graph):
 )
 def test_a_malformed_batch_is_refused_whole(graph, requests):
     assert graph.call("POST", "/$batch", json={"requests": requests}).json()["error"]["code"] == "BadRequest"
-
-
-def test_sign_ins_are_read_newest_first_and_filtered(graph):
-    for day, code in ((1, 0), (2, 50126)):
-        row = {
-            "createdDateTime": f"2026-11-0{day}T00:00:00Z",
-            "status": {"errorCode": code},
-            "userPrincipalName": "a@b.c",
-        }
-        graph.directory.insert(graph.tenant, "signIn", row)
-    rows = graph.ok("GET", "/auditLogs/signIns")["value"]
-    assert [row["status"]["errorCode"] for row in rows] == [50126, 0]
-    failed = graph.ok("GET", "/auditLogs/signIns?$filter=status/errorCode eq 50126 and createdDateTime ge 2026-11-02")
-    assert len(failed["value"]) == 1
