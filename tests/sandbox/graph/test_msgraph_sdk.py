@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -167,3 +168,23 @@ def test_changes_are_followed_by_their_links(with_sdk):
         assert [(row.id, row.additional_data["@removed"]) for row in news.value] == [(made.id, {"reason": "changed"})]
 
     with_sdk(story)
+
+
+def test_the_sign_in_log(with_sdk, http, tenant):
+    """A wrong password at the Azure CLI's client, read back as objects."""
+    form = {
+        "grant_type": "password",
+        "client_id": "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+        "scope": "User.Read.All",
+        "username": f"ada@{tenant.domain}",
+        "password": "wrong",
+    }
+    assert http.post(f"/{tenant.tenant_id}/oauth2/v2.0/token", data=form).status_code == 400
+
+    async def story(graph):
+        return (await graph.audit_logs.sign_ins.get()).value
+
+    (entry,) = with_sdk(story)
+    assert (entry.app_display_name, entry.user_principal_name) == ("Microsoft Azure CLI", form["username"])
+    assert (entry.status.error_code, entry.is_interactive, entry.ip_address) == (50126, True, "127.0.0.1")
+    assert (datetime.now(UTC) - entry.created_date_time).total_seconds() < 300
