@@ -69,10 +69,9 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: object = None,
     sign: Callable[[bytes], Mapping[str, str]] | None = None,
+    repeat: bool = True,
 ) -> Answer:
-    """Makes one request; an answer that says "busy" is asked for again twice.
-
-    Only for requests that may arrive twice. Proxies are those of the process's environment.
+    """Makes one request; an answer that says "busy" is asked for again twice. Proxies are those of the process.
 
     Args:
         method: the HTTP method.
@@ -81,6 +80,7 @@ def ask(
         headers: sent as they are.
         body: sent as compact JSON; nothing when None.
         sign: further headers for these bytes, made anew for each try.
+        repeat: whether the request may arrive twice: a gateway that says "busy" may have passed the first one on.
 
     Raises:
         Unreachable: no connection, a certificate that is not trusted, or no answer in time.
@@ -94,7 +94,7 @@ def ask(
     timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
     try:
         with httpx.Client(verify=tls_context(ca_file), timeout=timeout, follow_redirects=False) as client:
-            for wait in (*_WAITS, None):
+            for wait in (*(_WAITS if repeat else ()), None):
                 answer = _once(client, method, url, content, {**sent, **(sign(content or b"") if sign else {})})
                 longer = _wait_for(answer, wait)
                 if longer is None:

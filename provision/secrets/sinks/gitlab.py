@@ -94,7 +94,9 @@ class GitLabVariable:
         body |= {"key": self.key, "environment_scope": self.scope, "variable_type": "env_var"}
         if self.options.get("hidden"):
             body["masked_and_hidden"] = True
-        made = self._require(self._ask("POST", f"{self._api}/{self.owner}/variables", body), delivery.value)
+        made = self._require(
+            self._ask("POST", f"{self._api}/{self.owner}/variables", body, repeat=False), delivery.value
+        )
         if self.options.get("hidden") and made.get("hidden") is not True:
             raise NotDelivered(
                 f"This GitLab does not hide variables: {self.key} of {self._where} is masked only.",
@@ -140,7 +142,7 @@ class GitLabVariable:
             )
         return found
 
-    def _ask(self, method: str, url: str, body: object = None) -> Answer:
+    def _ask(self, method: str, url: str, body: object = None, *, repeat: bool = True) -> Answer:
         token = self.environ.get("GITLAB_TOKEN", "")
         if not token:
             job = " A pipeline's CI_JOB_TOKEN may not touch variables." if self.environ.get("CI_JOB_TOKEN") else ""
@@ -148,7 +150,8 @@ class GitLabVariable:
                 f"There is no sign-in to {urlsplit(url).netloc}.", remedy=f"Set GITLAB_TOKEN.{job} {RIGHTS}"
             )
         # PRIVATE-TOKEN takes access tokens alone; this header takes them and OAuth tokens ("REST API authentication").
-        return ask(method, url, environ=self.environ, headers={"Authorization": f"Bearer {token}"}, body=body)
+        headers = {"Authorization": f"Bearer {token}"}
+        return ask(method, url, environ=self.environ, headers=headers, body=body, repeat=repeat)
 
     def _refused(self, answer: Answer, value: str = "") -> ProvisionError:
         """The sentence for a refusal; GitLab's own words only when the value is not among them."""
