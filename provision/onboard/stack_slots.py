@@ -45,6 +45,8 @@ class StackSlots:
     client_id: str
     names: Mapping[Slot, str]
     layout: Layout
+    roomy: bool = False
+    """A slot is one resource."""
 
     def name(self, slot: Slot) -> str:
         """The display name of a slot's secrets."""
@@ -60,7 +62,7 @@ class StackSlots:
     def held(self) -> Mapping[Slot, Held]:
         """The secrets in the state."""
         return {
-            slot: Held(_key_id(resource), datetime.fromisoformat(resource["outputs"]["endDate"]))
+            slot: Held(_key_id(resource), _moment(resource, "endDate"), _moment(resource, "startDate"))
             for slot, resource in _resources(self.runner.export_if_made()).items()
         }
 
@@ -90,18 +92,27 @@ class StackSlots:
         value = resource["outputs"]["value"]
         if isinstance(value, dict) and SECRET_MARK in value:
             value = json.loads(value["plaintext"])
-        return NewPassword(_key_id(resource), datetime.fromisoformat(resource["outputs"]["endDate"]), str(value))
+        return NewPassword(_key_id(resource), _moment(resource, "endDate"), str(value))
 
     def activate(self, secret: Secret) -> None:
         """Makes a slot's secret the stack's output."""
         self._up(self.layout.with_active(secret.slot))
 
     def remove(self, secret: Secret) -> None:
-        """Removes a slot with an engine run; a secret that is in no slot, by its key id."""
+        """Removes a slot with an engine run; a secret that is in no slot, by its key id.
+
+        A slot that the outputs name and the state has no more is removed too: the run that emptied it was killed before
+        it wrote its outputs, and the next one would fill it again. So is one that the outputs call in use although its
+        secret is gone from the tenant, where there is another.
+        """
         held = self.held().get(secret.slot)
-        if held is not None and held.key_id == secret.key_id:
-            self._up(self.layout.without_slot(secret.slot))
-        else:
+        if held is not None and held.key_id != secret.key_id:
+            self.remove_foreign(secret.key_id)
+            return
+        others = [slot for slot in self.layout.slots if slot != secret.slot]
+        if others and (held is not None or secret.slot in self.layout.slots):
+            self._up(self.layout.with_active(others[0]).without_slot(secret.slot))
+        if held is None:
             self.remove_foreign(secret.key_id)
 
     def remove_foreign(self, key_id: str) -> None:
@@ -178,6 +189,10 @@ def _resources(deployment: Mapping[str, Any]) -> dict[Slot, Mapping[str, Any]]:
 
 def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moment(resource: Mapping[str, Any], name: str) -> datetime:
+    return datetime.fromisoformat(resource["outputs"][name])
 
 
 def _key_id(resource: Mapping[str, Any]) -> str:

@@ -44,6 +44,8 @@ class GraphSlots:
     known: Mapping[Slot, Held] = field(default_factory=dict)
     in_use: Slot | None = None
     remember: Callable[[Secret], None] = lambda _secret: None
+    roomy: bool = True
+    """Entra tells secrets apart by their key ids; a slot is no more than a name."""
 
     def name(self, slot: Slot) -> str:
         """The display name of a slot's secrets."""

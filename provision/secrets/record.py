@@ -62,6 +62,8 @@ class Pending:
     slot: Slot
     before: list[str]
     """Key ids that were there before, whoever made them."""
+    asked: str = ""
+    """When Entra was asked, RFC 3339."""
 
 
 @dataclass

@@ -35,6 +35,10 @@ _LOOKS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each look at a place, or at Graph's list, for what was just written there."""
 _ONE_STEP = 40.0
 """How long a step that cannot be taken back may take, seconds."""
+_LISTED_BY_ALL = timedelta(minutes=15)
+"""After this every one of Graph's servers lists a new secret; until then "not listed" proves nothing. Microsoft names
+no figure; minutes are seen.
+"""
 
 Say = Callable[[str], None]
 
@@ -45,6 +49,8 @@ class Held:
 
     key_id: str
     expires: datetime
+    start: datetime | None = None
+    """When it became valid, if the owner knows."""
 
 
 class Slots(Protocol):
@@ -52,6 +58,8 @@ class Slots(Protocol):
 
     tenant_id: str
     client_id: str
+    roomy: bool
+    """Whether a slot takes a new secret while the one before is still in it."""
 
     def name(self, slot: Slot) -> str:
         """The display name of a slot's secrets."""
@@ -144,12 +152,13 @@ def work_for(
     active = record.active
     known = {active.key_id} if active is not None else {one.key_id for one in held.values()}
     in_use = [password for password in passwords if password.key_id in known]
-    if not in_use:
+    if in_use:
+        newest = max(in_use, key=lambda password: password.end or now)
+        due = newest.end is not None and pace.is_due(start=newest.start, end=newest.end, now=now)
+        if newest.end is not None and due and (not wish.only_finish or newest.end <= now):
+            return f"the secret in use ends {newest.end:%Y-%m-%d}, in {days(newest.end - now)}"
+    elif not any(_is_young(made, now) for made in _made(active, held)):
         return "no secret of this toolkit is in use"
-    newest = max(in_use, key=lambda password: password.end or now)
-    due = newest.end is not None and pace.is_due(start=newest.start, end=newest.end, now=now)
-    if newest.end is not None and due and (not wish.only_finish or newest.end <= now):
-        return f"the secret in use ends {newest.end:%Y-%m-%d}, in {days(newest.end - now)}"
     if any(_over(old, now) for old in record.in_state("old")):
         return "an old secret's overlap is over"
     if active is not None and any(not _holds(record, place, active.key_id) for place in places):
@@ -208,6 +217,7 @@ class Rotation:
         self._take_wishes(wish, passwords)
         if self._record.pending is not None:
             self._settle()
+        self._remove_suspects()
         incoming = self._incoming()
         if incoming is not None:
             self._bring(incoming, wish)
@@ -243,14 +253,21 @@ class Rotation:
                 slot,
                 "active" if in_use else "old",
                 _written(held.expires),
+                made="" if held.start is None else _written(held.start),
                 retire_after=None if in_use else _written(self._now() + self._pace.overlap),
             )
         there = {password.key_id for password in passwords}
-        missing = [one for one in record.in_state("active", "old") if one.key_id not in there]
+        now = self._now()
+        known = [one for one in record.in_state("active", "old") if not _is_young(one.made, now)]
+        missing = [one for one in known if one.key_id not in there]
         if missing and self._are_gone(missing):
             for secret in missing:
                 self._say(f"the client secret {secret.key_id} is gone from the tenant")
-                del record.secrets[secret.key_id]
+                if secret.state == "active":  # its slot is emptied once there is another one
+                    secret.state, secret.retire_after = "old", _written(now)
+                else:
+                    self._slots.remove(secret)
+                    del record.secrets[secret.key_id]
             self._save()
 
     def _are_gone(self, missing: Sequence[Secret]) -> bool:
@@ -292,7 +309,6 @@ class Rotation:
             return
         self._record.pending, self._record.suspects = None, pending
         self._save()
-        self._remove_listed(pending)
 
     def _incoming(self) -> Secret | None:
         """The secret that an earlier run made and did not bring everywhere, if its value can still be had."""
@@ -343,6 +359,8 @@ class Rotation:
         if wish.only_finish:
             return active.ends <= self._now()
         start = next((p.start for p in self._slots.passwords() if p.key_id == active.key_id), None)
+        if start is None and active.made:
+            start = _moment(active.made)
         return self._pace.is_due(start=start, end=active.ends, now=self._now())
 
     def _make(self, wish: Wish) -> Secret:
@@ -351,7 +369,7 @@ class Rotation:
             sink.check()
         suspects = self._record.suspects
         before = suspects.before if suspects is not None else [p.key_id for p in self._slots.passwords()]
-        self._record.pending = Pending(slot, before)
+        self._record.pending = Pending(slot, before, _written(self._now()))
         self._save()
         self._lease.require(_ONE_STEP)
         self._say(f"making the client secret {self._slots.name(slot)}")
@@ -375,8 +393,30 @@ class Rotation:
                     "a third one would leave no time to fetch the second.",
                     remedy="Run again after that. When a secret is known to others: --compromised.",
                 )
-            self._remove_old(old)
+            if not self._slots.roomy:  # else it goes like any other, after the new one is everywhere
+                self._mend()
+                self._remove_old(old)
         return idle
+
+    def _mend(self) -> None:
+        """Brings the secret in use to places that hold another one, perhaps the very one that is about to go."""
+        active = self._record.active
+        if active is None:
+            return
+        failed: list[tuple[Sink, ProvisionError]] = []
+        for sink in self._sinks:
+            try:
+                self._require_held(sink, active)
+            except ProvisionError as refused:
+                if not isinstance(refused, NotDelivered) or self._value_of(active) is None:
+                    failed.append((sink, refused))
+                    continue
+                try:
+                    self._deliver(active, sink)
+                except ProvisionError as again:
+                    failed.append((sink, again))
+        if failed:
+            raise _not_delivered(failed)
 
     def _register(self, made: NewPassword, slot: Slot) -> Secret:
         secret = Secret(made.key_id, slot, "minted", _written(made.end), made=_written(self._now()))
@@ -387,24 +427,29 @@ class Rotation:
         self._save()
         return secret
 
-    def _remove_suspects(self, proven: Secret) -> None:
-        """A secret made before the proven one, whose answer was lost: by now Graph lists it too."""
+    def _remove_suspects(self, proven: Secret | None = None) -> None:
+        """Removes secrets whose answer was lost, as far as Graph lists them by now.
+
+        They are looked for again by later runs until nothing can turn up any more: Graph lists one that was made and
+        proven later, or enough time is over.
+        """
         suspects = self._record.suspects
         if suspects is None:
             return
-        for seconds in _LOOKS:
+        for seconds in _LOOKS if proven is not None else _LOOKS[:1]:
             self._pause(seconds)
-            if any(password.key_id == proven.key_id for password in self._slots.passwords()):
+            passwords = self._slots.passwords()
+            settled = not _is_young(suspects.asked, self._now())
+            if settled or (proven is not None and any(one.key_id == proven.key_id for one in passwords)):
+                settled = True
                 break
-        self._remove_listed(suspects)
-        self._record.suspects = None
-        self._save()
-
-    def _remove_listed(self, suspects: Pending) -> None:
-        for key_id in _strays(self._record, suspects, self._slots.passwords(), self._slots.name):
+        for key_id in _strays(self._record, suspects, passwords, self._slots.name):
             self._say(f"removing the client secret {key_id}: it was made and its value was never stored")
             self._lease.require(_ONE_STEP)
             self._slots.remove_foreign(key_id)
+        if settled:
+            self._record.suspects = None
+            self._save()
 
     # Publish and put to use
 
@@ -575,10 +620,11 @@ def _strays(
     """Key ids of secrets that a run made without getting the answer: nobody has their value."""
     if suspects is None:
         return []
+    names = {name(slot) for slot in SLOTS}  # two runs may have been stopped, each in a slot of its own
     return [
         password.key_id
         for password in passwords
-        if password.display_name == name(suspects.slot)
+        if password.display_name in names
         and password.key_id not in suspects.before
         and password.key_id not in record.secrets
     ]
@@ -604,6 +650,18 @@ def _not_delivered(failed: Sequence[tuple[Sink, ProvisionError]]) -> NotDelivere
         f"The new client secret is not everywhere, so the old one stays valid and in use. {said}",
         remedy=f"{todo} Running again goes on from here.".strip(),
     )
+
+
+def _made(active: Secret | None, held: Mapping[Slot, Held]) -> list[str]:
+    """When the secret in use was made; without a record, when those in the slots were."""
+    if active is not None:
+        return [active.made]
+    return [_written(one.start) for one in held.values() if one.start is not None]
+
+
+def _is_young(made: str, now: datetime) -> bool:
+    """Whether something was made so shortly ago that Graph may not list it yet; not when nobody knows."""
+    return bool(made) and now - _moment(made) < _LISTED_BY_ALL
 
 
 def _over(secret: Secret, now: datetime) -> bool:

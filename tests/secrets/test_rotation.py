@@ -6,7 +6,8 @@ knows only what is on disk. Real kills are in ``tests/journeys/test_rotate.py`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -374,3 +375,110 @@ def test_the_journal_never_holds_the_value(desk: Desk, tmp_path: Path) -> None:
     journal = b"".join(file.read_bytes() for file in (tmp_path / "state").rglob("*") if file.is_file())
     assert value.encode() not in journal
     assert b"digest" in journal
+
+
+def _lose_the_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is stopped when Graph has made the secret and nobody has the answer."""
+    original: Callable[..., Any] = GraphSlots.mint
+
+    def lost(self: GraphSlots, slot: Any) -> Any:
+        original(self, slot)
+        raise Stopped
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(GraphSlots, "mint", lost)
+        desk.run(now=True)
+
+
+@contextmanager
+def _graph_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Graph lists the secrets of this moment, from a server that learns nothing new."""
+    known = desk.slots().passwords()
+    with monkeypatch.context() as patched:
+        patched.setattr(GraphSlots, "passwords", lambda _: known)
+        yield
+
+
+def test_a_lost_secret_is_removed_also_by_a_run_that_makes_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    _never_alive(monkeypatch)
+    desk.run()
+    with _graph_behind(desk, monkeypatch):
+        _lose_the_answer(desk, monkeypatch)
+        assert desk.run().made is None
+    assert desk.listed() == ["Mail Secret A", "Mail Secret B"]
+    assert desk.reason() == "an earlier run did not end"
+    assert desk.run().made is None
+    assert desk.listed() == ["Mail Secret A"]
+    assert desk.reason() == ""
+
+
+def test_a_lost_secret_is_looked_for_until_graph_must_have_listed_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs are stopped, and Graph goes on not listing what was made, also when the next secret is in use."""
+    _never_alive(monkeypatch)
+    desk.run()
+    with _graph_behind(desk, monkeypatch):
+        _lose_the_answer(desk, monkeypatch)
+        desk.run(now=True, pace=Pace(timedelta(0)))
+        _lose_the_answer(desk, monkeypatch)
+        desk.run()
+    assert desk.listed() == ["Mail Secret A", "Mail Secret B", "Mail Secret B"]
+    assert desk.run().made is None
+    assert desk.listed() == ["Mail Secret B"]
+    assert desk.works(value_in(desk.sinks[0]))
+    desk.ahead = timedelta(minutes=16)
+    desk.run(compromised=True)
+    record = Record.from_json(peek(desk.store, "desk/mail"))
+    assert (record.pending, record.suspects) == (None, None)
+
+
+def test_a_secret_made_a_moment_ago_is_not_taken_for_gone_where_graph_does_not_list_it_yet(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _graph_behind(desk, monkeypatch):
+        desk.run()
+        assert desk.slots().passwords() == ()
+        assert desk.reason() == ""
+        assert desk.run().made is None
+    assert desk.listed() == ["Mail Secret A"]
+
+
+def test_a_secret_that_somebody_removed_is_replaced(desk: Desk) -> None:
+    first = desk.run().made
+    assert first is not None
+    desk.graph.remove_password(desk.object_id, first.key_id)
+    desk.ahead = timedelta(hours=1)
+    assert desk.reason() == "no secret of this toolkit is in use"
+    report = desk.run()
+    assert report.made is not None
+    assert report.retiring == []
+    assert desk.works(value_in(desk.sinks[0])) and desk.works(value_in(desk.sinks[1]))
+    assert desk.reason() == ""
+    desk.run(now=True)
+    assert len(desk.listed()) == 2
+
+
+@pytest.mark.parametrize("roomy", [True, False], ids=["by key id", "one in a slot"])
+def test_a_place_that_got_the_old_secret_back_has_one_that_works_at_every_moment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, roomy: bool
+) -> None:
+    """Somebody restores yesterday's backup; what the refusal advises must not remove the secret that is used there."""
+    monkeypatch.setattr(GraphSlots, "roomy", roomy)
+    desk.run()
+    backup = value_in(desk.sinks[1])
+    desk.run(now=True)
+    desk.ahead = timedelta(days=8)
+    desk.sinks[1].write(Delivery("", "", "", desk.now(), backup))
+    with pytest.raises(NotDelivered, match=r"no longer holds the secret in use.*--now"):
+        desk.run()
+    remove: Callable[..., None] = GraphSlots.remove
+
+    def watched(self: GraphSlots, secret: Any) -> None:
+        remove(self, secret)
+        assert all(desk.works(value_in(sink)) for sink in desk.sinks)
+
+    monkeypatch.setattr(GraphSlots, "remove", watched)
+    assert len(desk.run(now=True).retired) == 1
+    assert len({value_in(sink) for sink in desk.sinks}) == 1
+    assert len(desk.listed()) == 2
