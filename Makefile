@@ -46,9 +46,10 @@ browser:  ## the browser and its driver that the tests use (Debian packages)
 clients: $(VENV)/.ready  ## the Azure CLI that the tests use, in an environment of its own
 	@sh scripts/install-clients $(BIN)/uv
 
-servers:  ## the database and the blob server that the tests start
+servers:  ## the servers that the tests start: a database, a blob store, a Vault
 	@sh scripts/install-postgres
 	@sh scripts/install-azurite
+	@sh scripts/install-go-server vault
 
 clean:  ## remove what was made here; the engine's cache stays
 	rm -rf $(VENV) build *.egg-info
