@@ -1,9 +1,9 @@
 """A person at a terminal, who reads the secret there and stores it somewhere by hand.
 
-The address is ``stdout:terminal``, which writes to a terminal and to nothing else, or ``stdout:plain``, which writes the
-value alone to standard output, wherever that leads (into a program, for example). Where the person keeps it nobody else
-can look, so the terminal asks for the last four characters of what is stored there. They are kept in the journal: a
-later run asks again, and compares, before it retires the secret before. (Microsoft Graph shows the first three to
+The address is ``stdout:terminal``, which writes to a terminal and to nothing else, or ``stdout:plain``, which writes
+the value alone to standard output, wherever that leads (into a program, for example). Where the person keeps it nobody
+else can look, so the terminal asks for the last four characters of what is stored there. They are kept in the journal:
+a later run asks again, and compares, before it retires the secret before. (Microsoft Graph shows the first three to
 everybody who may read the registration, as ``hint``.)
 """
 
