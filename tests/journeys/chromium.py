@@ -62,10 +62,9 @@ class Browser:
         home: an empty folder for its profile and trust.
         ca_file: the CA to trust.
         resolver: Chromium's host resolver rules, for hosts whose names cannot be changed.
-        dark: prefer a dark colour scheme.
     """
 
-    def __init__(self, home: Path, ca_file: Path | None, *, resolver: str = "", dark: bool = False) -> None:
+    def __init__(self, home: Path, ca_file: Path | None, *, resolver: str = "") -> None:
         require_programs()
         home.mkdir(parents=True, exist_ok=True)
         environment = trusting_home(home, ca_file) if ca_file else {**os.environ, "HOME": str(home)}
@@ -75,8 +74,6 @@ class Browser:
             options.add_argument(flag)
         if resolver:
             options.add_argument(f"--host-resolver-rules={resolver}")
-        if dark:
-            options.add_argument("--force-dark-mode")
         service = Service(str(shutil.which("chromedriver")), env=environment)
         self.driver = webdriver.Chrome(options=options, service=service)
         self.driver.set_page_load_timeout(SECONDS)
@@ -89,6 +86,11 @@ class Browser:
         """Sets the viewport, in CSS pixels (windows cannot be as narrow as phones)."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def prefer(self, scheme: str) -> None:
+        """The person prefers a ``light`` or a ``dark`` colour scheme, as set in the system."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def go(self, url: str) -> None:
         """Opens an address."""

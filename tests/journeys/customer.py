@@ -126,6 +126,10 @@ class Customer:
         """Removes a client secret."""
         self._call("POST", f"applications/{self._application_id}/removePassword", {"keyId": key_id})
 
+    def require_second_factor(self) -> None:
+        """Turns the tenant's security defaults on."""
+        self._call("PATCH", "policies/identitySecurityDefaultsEnforcementPolicy", {"isEnabled": True})
+
     def revoke_consent(self) -> None:
         """Takes every delegated grant of the app back."""
         grants = self._call("GET", f"oauth2PermissionGrants?$filter=clientId eq '{self._principal_id}'")

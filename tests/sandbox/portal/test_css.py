@@ -1,4 +1,4 @@
-"""The style sheets of the portal and the product: readable in both colour schemes, nothing from the network."""
+"""The styles of Entra's pages, the portal and the product: readable in both schemes, nothing from the network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 SANDBOX = Path(__file__).parents[3] / "provision" / "sandbox"
 SHEETS = {name: SANDBOX / name / "templates" / f"{name}.css" for name in ("portal", "product")}
+SHEETS["entra"] = SANDBOX / "entra" / "templates" / "base.html"
 PAIRS = {
     "portal": [
         ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"),
@@ -19,6 +20,10 @@ PAIRS = {
         ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("muted", "ground"), ("link", "card"),
         ("brand-ink", "brand"), ("good", "good-ground"), ("warn", "warn-ground"), ("bad", "bad-ground"),
         ("bad", "card"),
+    ],
+    "entra": [
+        ("ink", "card"), ("ink", "ground"), ("muted", "card"), ("bad", "card"), ("brand-ink", "brand"),
+        ("ink", "quiet"), ("hint", "hint-ground"),
     ],
 }  # fmt: skip
 """Text colour and what it stands on."""
