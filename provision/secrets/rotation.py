@@ -161,7 +161,7 @@ def work_for(
         return "no secret of this toolkit is in use"
     if any(_over(old, now) for old in record.in_state("old")):
         return "an old secret's overlap is over"
-    if active is not None and any(not _holds(record, place, active.key_id) for place in places):
+    if any(not any(_holds(record, place, key_id) for key_id in known) for place in places):
         return "a sink does not have the secret in use yet"
     return ""
 
@@ -512,7 +512,8 @@ class Rotation:
         without = [s for s in self._sinks if active is not None and not _holds(self._record, s.address, active.key_id)]
         if active is None or not without:
             return
-        if self._value_of(active) is None:
+        value = self._value_of(active)
+        if value is None:
             names = ", ".join(sink.address for sink in without)
             self._note(
                 f"{names} gets its secret with the next rotation (--now for one at once): nobody keeps the value."
@@ -520,6 +521,7 @@ class Rotation:
             return
         for sink in without:
             sink.check()
+        self._prove(value)
         self._publish(active)
 
     # Retire

@@ -40,6 +40,7 @@ def test_a_stack_is_rotated_with_an_overlap_and_plain_pulumi_agrees(trial: Trial
     file = trial.project / "mail.env"
     assert trial.run([*trial.up_command(), "--sink", f"envfile:{file}"]).returncode == 0
     before = trial.outputs()
+    assert in_file(file) == before["clientSecret"]
     settings = (trial.project / "Pulumi.sweep.yaml").read_text()
     not_due = rotate(trial, "--stack", "sweep")
     assert not_due.returncode == 0
