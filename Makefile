@@ -46,9 +46,10 @@ browser:  ## the browser and its driver that the tests use (Debian packages)
 clients: $(VENV)/.ready  ## the Azure CLI that the tests use, in an environment of its own
 	@sh scripts/install-clients $(BIN)/uv
 
-servers:  ## the servers that the tests start: a database, a blob store, a Vault, a Kubernetes API
+servers:  ## the servers that the tests start: a database, a blob store, a keyring, a Vault, a Kubernetes API
 	@sh scripts/install-postgres
 	@sh scripts/install-azurite
+	@sh scripts/install-keyring
 	@sh scripts/install-go-server vault
 	@sh scripts/install-go-server kubernetes
 
