@@ -161,7 +161,8 @@ def test_turning_the_setting_does_not_take_the_secret_in_use_away(trial: Trial, 
     trial.up()
     before = trial.outputs()
     done = trial.run([*trial.up_command(), "--secret-in-state", "false", *sink])
-    assert "provision secrets move --to graph" in one_sentence(done, errors.InvalidInput.exit_code)
+    assert "the product would lose it" in one_sentence(done, errors.InvalidInput.exit_code)
+    assert "provision secrets move --to graph" in done.stderr
     assert trial.token(str(before["clientId"]), str(before["clientSecret"]))
     assert trial.up().returncode == 0
     assert trial.outputs() == before
