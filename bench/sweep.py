@@ -1,20 +1,24 @@
 """``make sweep``: SIGKILL at every HTTP request of a run, in turn, then one more run; one line for each sweep.
 
 ``NAME points N lost N orphaned N``: points where the run was killed (each request before it took effect and after, its
-answer lost); secrets or registrations lost; objects left over beside the one registration, principal, grant and secret.
+answer lost; for rotations also each write of the journal and of the places); secrets or registrations lost; objects
+left over beside the one registration, principal, grant and secret. ``rotations`` says what a rotation may lose.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import rotations
 from trial import Found, Trial
 
 from provision.sandbox import Sandbox
@@ -73,7 +77,7 @@ def prepared(trial: Trial, command: str) -> tuple[list[str], dict[str, str]]:
 def sweep(command: str, *, plugin: str, verbose: bool) -> bool:
     """One sweep over both actions, side by side; prints its line and says whether nothing was lost or left over."""
     with tempfile.TemporaryDirectory(prefix="sweep-") as folder, ThreadPoolExecutor(len(ACTIONS)) as pool:
-        jobs = [pool.submit(lambda a=action: run(command, a, Path(folder) / a, plugin, verbose)) for action in ACTIONS]
+        jobs = [pool.submit(run, command, action, Path(folder) / action, plugin, verbose) for action in ACTIONS]
         killed = [point for job in jobs for point in job.result()]
     lost = [point for point in killed if point.code or point.found.lost]
     orphaned = sum(point.found.orphaned for point in killed)
@@ -95,15 +99,54 @@ def run(command: str, action: str, folder: Path, plugin: str, verbose: bool) -> 
     return done
 
 
+def rotation_sweep(name: str, *, plugin: str, verbose: bool) -> bool:
+    """One sweep over a rotation, its lanes side by side; prints its line as ``sweep`` does."""
+    with tempfile.TemporaryDirectory(prefix="sweep-") as root, ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+
+        def lane(number: int, points: Callable[[Path], Iterator[rotations.Point]]) -> list[rotations.Point]:
+            done = []
+            for point in points(Path(root, str(number))):
+                done.append(point)
+                if verbose or point.lost or point.orphaned:
+                    print(f"  {name} {point}", file=sys.stderr, flush=True)
+            return done
+
+        jobs = [pool.submit(lane, *numbered) for numbered in enumerate(ROTATIONS[name](plugin))]
+        killed = [point for job in jobs for point in job.result()]
+    lost, orphaned = sum(bool(point.lost) for point in killed), sum(point.orphaned for point in killed)
+    print(f"{name} points {len(killed)} lost {lost} orphaned {orphaned}", flush=True)
+    return bool(killed) and not lost and not orphaned
+
+
+Lanes = list[Callable[[Path], Iterator[rotations.Point]]]
+
+
+def _killed(kind: rotations.Kind, plugin: str) -> Lanes:
+    return [functools.partial(rotations.points, kind, lane, plugin=plugin) for lane in rotations.LANES]
+
+
+def _raced(kind: rotations.Kind, plugin: str) -> Lanes:
+    return [functools.partial(rotations.races, kind, action, plugin=plugin) for action in ACTIONS]
+
+
+ROTATIONS: dict[str, Callable[[str], Lanes]] = {
+    "rotate-graph": functools.partial(_killed, "graph"),
+    "rotate-race": functools.partial(_raced, "graph"),
+    "rotate-stack": functools.partial(_killed, "stack"),
+}
+
+
 def main() -> int:
     """Runs the sweeps that were asked for, all without any; exit code 1 when anything was lost or left over."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--command", choices=("provision", "pulumi"), action="append")
+    parser.add_argument("--command", choices=("pulumi", "provision", *ROTATIONS), action="append")
     parser.add_argument("--plugin", default="auto", choices=("auto", "real", "offline"))
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
-    commands = arguments.command or ["pulumi", "provision"]
-    results = [sweep(command, plugin=arguments.plugin, verbose=arguments.verbose) for command in commands]
+    results = [
+        (rotation_sweep if command in ROTATIONS else sweep)(command, plugin=arguments.plugin, verbose=arguments.verbose)
+        for command in arguments.command or ["pulumi", "provision", *ROTATIONS]
+    ]
     return 0 if all(results) else 1
 
 

@@ -80,9 +80,7 @@ class Trial:
         }
         if home := os.environ.get("PULUMI_HOME"):
             self.environment["PULUMI_HOME"] = home
-        self._http = httpx.Client(
-            base_url=sandbox.base_url, verify=ssl.create_default_context(cafile=trusted), trust_env=False
-        )
+        self._http = httpx.Client(base_url=sandbox.base_url, verify=trusting(sandbox), trust_env=False)
 
     def close(self) -> None:
         """Closes the connection and removes the folder."""
@@ -234,6 +232,11 @@ class Trial:
             secrets=sum(len(app["passwordCredentials"]) for app in applications),
             working=int(works and str(outputs["clientId"]) in ids),
         )
+
+
+def trusting(sandbox: Sandbox) -> ssl.SSLContext:
+    """TLS that trusts the server's own authority."""
+    return ssl.create_default_context(cafile=str(sandbox.ca_file))
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:
