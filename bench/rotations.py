@@ -38,6 +38,9 @@ GRAPH_POSTS = {"method": "POST", "path": r"^/(v1\.0|beta)/"}
 RIVAL = "sweep-rival"
 LEASE_HELD = 8
 """The exit code of a run that finds another at work (docs/exit-codes.md)."""
+_KILLED = -signal.SIGKILL
+_EXPECTED = (0, LEASE_HELD, _KILLED)
+_TURNS = 8
 Kind = Literal["graph", "stack"]
 
 
@@ -210,7 +213,7 @@ def _killed_at_write(one: Registration, stage: str, at: int) -> bool:
         text=True,
         check=False,
     )
-    if done.returncode == -signal.SIGKILL:
+    if done.returncode == _KILLED:
         return True
     if done.returncode or int(done.stdout.split()[-1]) > at:
         raise AssertionError(f"{stage} write {at}: ended with {done.returncode}: {done.stdout} {done.stderr}")
@@ -272,8 +275,8 @@ def judged(one: Registration, at: str, watch: Watch, again: subprocess.Completed
 def races(kind: Kind, action: str, folder: Path, *, plugin: str) -> Iterator[Point]:
     """Two runners at the same moment; one of them is killed at each of its requests in turn.
 
-    Which of them gets the lease is left to chance. Where the one that is to be killed ended early because the other
-    had it, the point is counted for what it left and tried again with a little more of a start.
+    Which of them gets the lease is left to chance. Where the one that is to be killed ended early because the other had
+    it, what they left is judged, and the same is tried again with a little more of a start.
 
     Args:
         kind: of the registration.
@@ -283,27 +286,27 @@ def races(kind: Kind, action: str, folder: Path, *, plugin: str) -> Iterator[Poi
     """
     with Sandbox(folder / "tenant") as sandbox:
         one: Registration | None = None
-        for at in count():
+        at, turn, rival = 0, 0, LEASE_HELD
+        while rival != 0:  # else it had fewer requests
+            one = one or Registration(sandbox, folder / f"{action}-{at}-{turn}", kind, plugin=plugin)
+            one.settle()
             rule = {"name": "kill", "action": action, "match": {"client": RIVAL}, "after_n": at, "count": 1}
-            for turn in range(5):
-                one = one or Registration(sandbox, folder / f"{action}-{at}-{turn}", kind, plugin=plugin)
-                one.settle()
-                with Watch(one) as watch:
-                    rival, other = raced(one, rule, start=turn * 0.15)
-                    again = one.again()
-                point = judged(one, f"{action} request {at} of a race", watch, again)
-                unexpected = [
-                    f"a runner ended with {c}" for c in (rival, other) if c not in (0, LEASE_HELD, -signal.SIGKILL)
-                ]
-                point = Point(point.at, (*unexpected, *point.lost), point.orphaned)
-                if point.lost or point.orphaned:
-                    one.close()
-                    one = None
-                if rival == 0 and not point.lost:
-                    return  # it had fewer requests
+            with Watch(one) as watch:
+                rival, other = raced(one, rule, start=turn * 0.15)
+                again = one.again()
+            point = judged(one, f"{action} request {at} of a race", watch, again)
+            unexpected = [f"a runner ended with {code}" for code in (rival, other) if code not in _EXPECTED]
+            if turn == _TURNS:
+                unexpected.append(f"in {_TURNS} races the one to be killed had ended before")
+            point = Point(point.at, (*unexpected, *point.lost), point.orphaned)
+            if rival == _KILLED or point.lost or point.orphaned:
                 yield point
-                if rival == -signal.SIGKILL:
-                    break
+                at, turn = at + 1, 0
+            else:
+                turn += 1
+            if point.lost or point.orphaned:
+                one.close()
+                one = None
         if one is not None:
             one.close()
 
