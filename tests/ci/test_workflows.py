@@ -225,12 +225,13 @@ def test_a_secret_that_is_due_is_rotated_by_schedule_and_only_told_on_a_pull_req
         (app,) = [app for app in trial.get("/applications") if app["displayName"] == NAME]
         return {secret["keyId"] for secret in app["passwordCredentials"]}
 
-    before = secrets()
+    before, in_use = secrets(), file.read_text(encoding="utf-8")
     assert platform.scripts("fork's pull request") == []
     trial.sandbox.set_faults(clock_skew=LATER)
     assert "; a run would\n" in platform.run("pull request")
     assert secrets() == before
-    assert not file.exists()
+    assert file.read_text(encoding="utf-8") == in_use
     assert " now uses " in platform.run("schedule")
     assert len(secrets() - before) == 1
+    assert file.read_text(encoding="utf-8") != in_use
     assert trial.token(trial.outputs()["clientId"], file.read_text().strip().removeprefix("MAIL_CLIENT_SECRET="))
