@@ -30,6 +30,7 @@ AADSTS: dict[str, tuple[str, str]] = {
     "50194": ("the application is single-tenant and /common was called", "Name the tenant."),
     "53000": ("Conditional Access wants a compliant device", "Use one, or another sign-in method."),
     "53003": ("Conditional Access blocks it", "Ask the tenant's administrator which policy does."),
+    "530035": ("security defaults block this way to sign in", "Use --credential browser instead of a device code."),
     "65001": ("consent for the application is missing", "Give admin consent to the application that signs in."),
     "65004": ("consent was declined", "Run again and accept."),
     "70008": ("the sign-in has expired", _SIGN_IN_AGAIN),

@@ -30,6 +30,8 @@ class Attempt:
     resource: Document
     client_app_type: str
     """``browser``, ``mobileAppsAndDesktopClients``, ``exchangeActiveSync`` or ``other`` (legacy authentication)."""
+    transfer_method: str = ""
+    """``deviceCodeFlow`` where a code was typed in, as Conditional Access names authentication flows; else empty."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,16 @@ def judge(directory: Directory, attempt: Attempt) -> Demand:
     """Decides.
 
     Raises:
-        EntraError: 50105 not assigned, 53003 blocked, 53000 device not compliant, 530035 legacy authentication under
-            Security Defaults.
+        EntraError: 50105 not assigned, 53003 blocked, 53000 device not compliant, 530035 legacy authentication or
+            a device code under Security Defaults ("After security defaults are enabled in your tenant, authentication
+            requests that use device code flow are blocked").
     """
     _check_assignment(directory, attempt)
     method = attempt.user.get("_mfa", "off")
     required = method != "off"
     templates = role_templates(directory, attempt.tenant_id, attempt.user["id"])
     if _security_defaults(directory, attempt.tenant_id):
-        if attempt.client_app_type in {"other", "exchangeActiveSync"}:
+        if attempt.client_app_type in {"other", "exchangeActiveSync"} or attempt.transfer_method == "deviceCodeFlow":
             raise EntraError(530035)
         required = True
     for policy in directory.all(attempt.tenant_id, "conditionalAccessPolicy", fresh=True):
@@ -118,8 +121,10 @@ def _security_defaults(directory: Directory, tenant_id: str) -> bool:
 def _applies(policy: Document, attempt: Attempt, templates: list[str]) -> bool:
     conditions: dict[str, Any] = policy.get("conditions") or {}
     types = conditions.get("clientAppTypes") or ["all"]
+    flows = (conditions.get("authenticationFlows") or {}).get("transferMethods") or "none"
     return (
         ("all" in types or attempt.client_app_type in types)
+        and (flows == "none" or attempt.transfer_method in flows.split(","))
         and _user_hit(conditions.get("users") or {}, attempt.user["id"], templates)
         and _resource_hit(conditions, attempt.resource)
     )

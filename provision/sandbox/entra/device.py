@@ -109,7 +109,12 @@ async def device_page(request: Request) -> Response:
         wanted = ScopeRequest(device["_resource"], tuple(device["_scopes"]), tuple(device["_oidc"]))
         asked = consent.interpret(world, account.tenant_id, client, wanted)
         event.resource = asked.resource
-        interaction.admit(account, asked.resource, client_app_type="mobileAppsAndDesktopClients")
+        interaction.admit(
+            account,
+            asked.resource,
+            client_app_type="mobileAppsAndDesktopClients",
+            transfer_method="deviceCodeFlow",
+        )
         interaction.agree(account, asked)
         if not interaction.step("confirm"):
             return interaction.page(

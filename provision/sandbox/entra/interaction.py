@@ -248,15 +248,19 @@ class Interaction:
 
     # May they
 
-    def admit(self, account: Account, resource: Document, *, client_app_type: str = "browser") -> None:
-        """Lets the account in, after a second factor where one is needed.
+    def admit(
+        self, account: Account, resource: Document, *, client_app_type: str = "browser", transfer_method: str = ""
+    ) -> None:
+        """Lets the account in, after a second factor where one is needed; the words are those of ``access.Attempt``.
 
         Raises:
             Shown: the page for the second factor.
             EntraError: as ``access.judge``.
         """
         principal = service_principal(self._directory, account.tenant_id, self._client)
-        attempt = access.Attempt(account.tenant_id, account.user, self._client, principal, resource, client_app_type)
+        attempt = access.Attempt(
+            account.tenant_id, account.user, self._client, principal, resource, client_app_type, transfer_method
+        )
         passed = bool(account.session["_secondFactor"])
         if self.silent:
             access.require_without_interaction(self._directory, attempt, second_factor_passed=passed)

@@ -156,6 +156,42 @@ def test_device_code_is_pending_then_declined(entra: Entra) -> None:
     assert entra.token(**poll).json()["error_codes"] == [65004]
 
 
+def forbid_device_codes(entra: Entra, by: str) -> None:
+    """By Security Defaults, or by the Conditional Access policy that Microsoft recommends in their place."""
+    if by == "security defaults":
+        entra.graph("PATCH", "/policies/identitySecurityDefaultsEnforcementPolicy", {"isEnabled": True})
+        return
+    policy = {
+        "displayName": "Block device code flow",
+        "state": "enabled",
+        "conditions": {
+            "clientAppTypes": ["all"],
+            "applications": {"includeApplications": ["All"]},
+            "users": {"includeUsers": ["All"]},
+            "authenticationFlows": {"transferMethods": "deviceCodeFlow,authenticationTransfer"},
+        },
+        "grantControls": {"operator": "OR", "builtInControls": ["block"]},
+    }
+    entra.graph("POST", "/identity/conditionalAccess/policies", policy)
+
+
+@pytest.mark.parametrize(("by", "code"), [("security defaults", 530035), ("conditional access", 53003)])
+def test_a_tenant_that_forbids_device_codes_lets_the_browser_in(entra: Entra, app: App, by: str, code: int) -> None:
+    """An attacker may have sent the code; who signs in at the client itself is not stopped."""
+    forbid_device_codes(entra, by)
+    form = {"client_id": "04b07795-8ddb-461a-bbee-02f9e1bf7b46", "scope": "openid User.Read.All"}
+    flow = entra.http.post(f"/{entra.tenant.tenant_id}/oauth2/v2.0/devicecode", data=form).json()
+    page = entra.http.get(flow["verification_uri"], params={"otc": flow["user_code"]})
+    refused = entra.sign_in(page, "admin")
+    assert f"AADSTS{code}" in refused.text
+    poll = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": flow["device_code"]}
+    assert entra.token(client_id=form["client_id"], **poll).json()["error"] == "authorization_pending"
+    at_the_client = entra.authorize(app)
+    if by == "security defaults":
+        at_the_client = entra.submit(at_the_client, otc="123456")
+    assert answered(at_the_client)["code"]
+
+
 @pytest.fixture
 def confidential(entra: Entra, app: App) -> Callable[[], msal.ConfidentialClientApplication]:
     authority = f"{entra.sandbox.base_url}/{entra.tenant.tenant_id}"
