@@ -25,15 +25,7 @@ from provision.sandbox.published import ROLE
 
 _TYPE = "application"
 _ALTERNATE_KEYS = {"appid": "appId", "uniquename": "uniqueName"}
-_CREATORS = frozenset(
-    ROLE[name]
-    for name in (
-        "Global Administrator",
-        "Application Administrator",
-        "Cloud Application Administrator",
-        "Application Developer",
-    )
-)
+_CREATORS = owners.UNOWNING_CREATORS | {ROLE["Application Developer"]}
 
 
 def find(call: Call, key: str | None = None) -> Document:
@@ -98,9 +90,7 @@ def create_application(call: Call) -> Answer:
     passwords, keys = values.pop("passwordCredentials", []), values.pop("keyCredentials", [])
     application = shapes.complete(shapes.APPLICATION, _defaults(call, values))
     application["id"], application["appId"] = str(uuid.uuid4()), str(uuid.uuid4())
-    application["_owners"] = owners.bound(call, payload.binds.get("owners", []), owners.OWNER_KINDS)
-    if call.owned_only or (call.caller.delegated and not call.caller.directory_roles & _CREATORS):
-        application["_owners"] = list(dict.fromkeys([*application["_owners"], call.caller.object_id]))
+    application["_owners"] = owners.of_new(call, payload.binds.get("owners", []))
     application_rules.validate(call, application, before=None)
     _check_unique_name(call, application)
     made = [credentials.new_password(call, application, row, kind=_TYPE) for row in passwords]

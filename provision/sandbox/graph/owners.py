@@ -1,8 +1,10 @@
 """Owners and members: references between directory objects.
 
 Owns: reading a reference, adding and removing it in a document's list, the operations under ``owners`` and
-``members``. Does not own: who may call them (``permissions``), members of directory roles (``directory_roles``).
-Sources: "Add owner", "Remove owner" of the application, servicePrincipal and group reference pages.
+``members``, and who becomes the first owner of what is registered. Does not own: who may call them (``permissions``),
+members of directory roles (``directory_roles``).
+Sources: "Add owner", "Remove owner" of the application, servicePrincipal and group reference pages; for first owners
+"Microsoft Entra built-in roles" and "App registration permissions for custom roles".
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from urllib.parse import unquote
 from provision.sandbox.directory import Document
 from provision.sandbox.graph import collection, errors, navigation, schema
 from provision.sandbox.graph.call import NO_CONTENT, Answer, Call
+from provision.sandbox.published import ROLE
 
 OWNER_KINDS = ("user", "servicePrincipal")
 MEMBER_KINDS = ("user", "group", "servicePrincipal")
@@ -25,6 +28,12 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 _MAX_OWNERS = 100
+UNOWNING_CREATORS = frozenset(
+    ROLE[name] for name in ("Global Administrator", "Application Administrator", "Cloud Application Administrator")
+)
+"""Roles with the action ``create``: "the creator not being added as the first owner". Everybody else registers with
+``createAsOwner``, the Application Developer by role and other users by the tenant's default permissions; of several
+roles ``create`` counts."""
 
 
 def reference_target(value: Any) -> str:
@@ -57,6 +66,18 @@ def bound(call: Call, references: list[str], kinds: tuple[str, ...]) -> list[str
     for identity in identities:
         check_target(call, identity, kinds)
     return list(dict.fromkeys(identities))
+
+
+def of_new(call: Call, references: list[str]) -> list[str]:
+    """The owners of an application or service principal that the caller makes.
+
+    Args:
+        call: the request.
+        references: the body's ``owners@odata.bind``; the caller joins them where Microsoft makes it the first owner.
+    """
+    named = bound(call, references, OWNER_KINDS)
+    as_owner = call.owned_only or (call.caller.delegated and not call.caller.directory_roles & UNOWNING_CREATORS)
+    return list(dict.fromkeys([*named, call.caller.object_id])) if as_owner else named
 
 
 def add(document: Document, field: str, name: str, identity: str) -> None:

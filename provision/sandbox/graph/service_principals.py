@@ -12,12 +12,9 @@ from provision.sandbox.directory import Document
 from provision.sandbox.graph import collection, credentials, errors, navigation, owners, schema, shapes
 from provision.sandbox.graph.applications import soft_delete_principal
 from provision.sandbox.graph.call import NO_CONTENT, Answer, Call, alternate_key
-from provision.sandbox.published import MICROSOFT_SERVICES_TENANT, ROLE
+from provision.sandbox.published import MICROSOFT_SERVICES_TENANT
 
 _TYPE = "servicePrincipal"
-_CREATORS = frozenset(
-    ROLE[name] for name in ("Global Administrator", "Application Administrator", "Cloud Application Administrator")
-)
 _SSO_MODES = frozenset({"", "password", "saml", "notSupported", "oidc"})
 
 
@@ -82,9 +79,7 @@ def create_service_principal(call: Call) -> Answer:
     values = {k: v for k, v in payload.values.items() if k not in {"passwordCredentials", "keyCredentials"}}
     principal = shapes.service_principal_of(application, owner_tenant=home, values=values)
     principal |= {"appId": application["appId"], "createdByAppId": call.caller.app_id, "createdDateTime": call.now()}
-    principal["_owners"] = owners.bound(call, payload.binds.get("owners", []), owners.OWNER_KINDS)
-    if call.owned_only:
-        principal["_owners"] = list(dict.fromkeys([*principal["_owners"], call.caller.object_id]))
+    principal["_owners"] = owners.of_new(call, payload.binds.get("owners", []))
     _validate(principal)
     return collection.one(call, _TYPE, call.directory.insert(call.tenant, "servicePrincipal", principal), status=201)
 
@@ -104,7 +99,7 @@ def _application(call: Call, app_id: str) -> tuple[str, Document]:
 
 
 def _may_create(call: Call, application: Document, *, local: bool) -> None:
-    if not call.caller.delegated or call.caller.directory_roles & _CREATORS:
+    if not call.caller.delegated or call.caller.directory_roles & owners.UNOWNING_CREATORS:
         return
     if not local or call.caller.object_id not in application["_owners"]:
         raise errors.insufficient_privileges()

@@ -100,6 +100,31 @@ def test_a_user_without_a_role_manages_his_own_application_only(graph):
     graph.ok("POST", f"/applications/{own['id']}/addPassword", json={}, token=admin)
 
 
+DEVELOPER = "cf1c38e5-3621-4004-a7cb-879624dced7c"
+
+
+@pytest.mark.parametrize(
+    ("alias", "developer", "owns"),
+    [("ada", False, True), ("ada", True, True), ("appadmin", False, False), ("appadmin", True, False)],
+    ids=["no role", "Application Developer", "Application Administrator", "both roles"],
+)
+def test_who_registers_is_the_first_owner_unless_an_administrator(graph, alias, developer, owns):
+    """`az ad app list --show-mine` of an administrator stays empty."""
+    me = graph.user(alias)
+    if developer:
+        link = {"@odata.id": f"https://localhost:8443/v1.0/directoryObjects/{me['id']}"}
+        members = f"/directoryRoles(roleTemplateId='{DEVELOPER}')/members"
+        assert graph.call("POST", f"{members}/$ref", json=link).status_code == 204
+    token = graph.user_token(alias, "Application.ReadWrite.All", "User.Read.All")
+    own = graph.ok("POST", "/applications", json={"displayName": "x", "signInAudience": "AzureADMyOrg"}, token=token)
+    principal = graph.ok("POST", "/servicePrincipals", json={"appId": own["appId"]}, token=token)
+    expected = [me["id"]] if owns else []
+    for path in (f"/applications/{own['id']}", f"/servicePrincipals/{principal['id']}"):
+        assert [owner["id"] for owner in graph.ok("GET", f"{path}/owners", token=token)["value"]] == expected
+    mine = graph.ok("GET", "/me/ownedObjects", token=token)["value"]
+    assert {owned["id"] for owned in mine} == ({own["id"], principal["id"]} if owns else set())
+
+
 def test_the_tenant_can_forbid_users_to_register_applications(graph):
     body = {"defaultUserRolePermissions": {"allowedToCreateApps": False}}
     assert graph.call("PATCH", "/policies/authorizationPolicy", json=body).status_code == 204
