@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from provision.errors import InvalidInput, PolicyRefuses
-from provision.microsoft.objects import PasswordRules
+from provision.microsoft.objects import CredentialRules
 from provision.settings.stack import StackSettings
 
 MAX_MONTHS = 24
@@ -34,7 +34,7 @@ def add_months(day: datetime, months: int) -> datetime:
     return day.replace(year=year, month=month, day=min(day.day, calendar.monthrange(year, month)[1]))
 
 
-def lifetime(settings: StackSettings, rules: PasswordRules, now: datetime) -> Lifetime:
+def lifetime(settings: StackSettings, rules: CredentialRules, now: datetime) -> Lifetime:
     """When a secret made now expires.
 
     Args:

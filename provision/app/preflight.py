@@ -19,7 +19,7 @@ from provision.app.redirect import redirect_uri
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, SignInFailed, StateUnavailable
 from provision.microsoft.credentials import require_tenant
 from provision.microsoft.graph import Graph
-from provision.microsoft.objects import GRAPH_APP_ID, Application, Grant, PasswordRules
+from provision.microsoft.objects import GRAPH_APP_ID, Application, CredentialRules, Grant
 from provision.microsoft.tokens import Caller
 from provision.settings.endpoints import Endpoints
 from provision.settings.stack import StackSettings
@@ -246,7 +246,7 @@ def tenant_grant(grants: Iterable[Grant], resource_id: str) -> Grant | None:
 
 def _secret(
     settings: StackSettings, graph: Graph, existing: list[Application], now: datetime
-) -> tuple[PasswordRules, Lifetime]:
+) -> tuple[CredentialRules, Lifetime]:
     """The rules and the end for the next secret; an application that exists may have rules of its own."""
     known = existing[0] if existing else None
     rules = graph.password_rules(known.object_id if known else None, created=known.created if known else now)
@@ -281,7 +281,7 @@ def _require_right_to_register(caller: Caller, graph: Graph, existing: list[Appl
 def _notes(
     settings: StackSettings,
     caller: Caller,
-    rules: PasswordRules,
+    rules: CredentialRules,
     reckoned: Lifetime,
     grant: Grant | None,
 ) -> list[str]:

@@ -21,15 +21,16 @@ from provision.microsoft.channel import AnswerLost, Channel, Where
 from provision.microsoft.credentials import Credential
 from provision.microsoft.objects import (
     Application,
+    CredentialRules,
     FederatedCredential,
     Grant,
-    NewPassword,
+    NewCredential,
     Password,
-    PasswordRules,
     ServicePrincipal,
     SignIn,
 )
 from provision.microsoft.reading import (
+    Document,
     application_of,
     federated_credential_of,
     grant_of,
@@ -177,7 +178,7 @@ class Graph:
 
     def add_password(
         self, object_id: str, display_name: str, end: datetime, *, start: datetime | None = None
-    ) -> NewPassword:
+    ) -> NewCredential:
         """Makes a client secret; its value is shown this once ("application: addPassword").
 
         When the answer is lost, a secret may exist whose value nobody knows: it is looked for by name, start and
@@ -209,7 +210,7 @@ class Graph:
             raise
         if made is None or not made.get("keyId") or not made.get("secretText"):
             raise ProvisionError("Microsoft Graph made a client secret but did not show it.", remedy="Run again.")
-        return NewPassword(made["keyId"], moment(made.get("endDateTime")) or end, made["secretText"])
+        return NewCredential(made["keyId"], moment(made.get("endDateTime")) or end, made["secretText"])
 
     def _remove_unknown(self, object_id: str, display_name: str, start: datetime, before: set[str]) -> None:
         try:
@@ -251,7 +252,7 @@ class Graph:
         except AnswerLost:
             once()
 
-    def password_rules(self, object_id: str | None = None, *, created: datetime | None = None) -> PasswordRules:
+    def password_rules(self, object_id: str | None = None, *, created: datetime | None = None) -> CredentialRules:
         """What the tenant's policies allow for an application's secrets.
 
         The policy assigned to the application wins over the tenant's default ("appManagementPolicy resource type").
@@ -260,6 +261,14 @@ class Graph:
             object_id: the app registration; None for one that is still to be made.
             created: when it was made; now for one that is still to be made.
         """
+        return policies.password_rules(*self._management_policies(object_id), created or datetime.now(UTC))
+
+    def certificate_rules(self, object_id: str, *, created: datetime | None = None) -> CredentialRules:
+        """What the tenant's policies allow for an application's certificates; takes what ``password_rules`` does."""
+        return policies.certificate_rules(*self._management_policies(object_id), created or datetime.now(UTC))
+
+    def _management_policies(self, object_id: str | None) -> tuple[list[Document], Document | None]:
+        """The policies assigned to an application, and the tenant's default where it may be read."""
         assigned = []
         if object_id is not None:
             assigned = self._channel.ask_all(
@@ -272,7 +281,7 @@ class Graph:
             "read the tenant's app management policy",
             absent=_gone_or_forbidden,
         )
-        return policies.password_rules(assigned, tenant, created or datetime.now(UTC))
+        return assigned, tenant
 
     # Service principals and grants
 

@@ -13,34 +13,36 @@ GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
 
 
 @dataclass(frozen=True)
-class Password:
-    """A client secret as Graph lists it: never its value."""
+class Listed:
+    """A client secret or a certificate as Graph lists it: never its value."""
 
     key_id: str
     display_name: str | None
     start: datetime | None
     end: datetime | None
+
+
+@dataclass(frozen=True)
+class Password(Listed):
+    """A client secret ("passwordCredential resource type")."""
+
     hint: str | None = None
     """Its first three characters."""
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """A certificate by which an application signs in, as Graph lists it ("keyCredential resource type")."""
-
-    key_id: str
-    display_name: str | None
-    start: datetime | None
-    end: datetime | None
+class Certificate(Listed):
+    """A certificate by which an application signs in ("keyCredential resource type")."""
 
 
 @dataclass(frozen=True)
-class NewPassword:
-    """A client secret just made; Graph shows the value this once."""
+class NewCredential:
+    """A client secret or a certificate just made, with the value that is had this once."""
 
     key_id: str
     end: datetime
     value: str = field(repr=False)
+    """The secret; of a certificate its private key and itself, PEM."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ class FederatedCredential:
 
 
 @dataclass(frozen=True)
-class PasswordRules:
-    """What the tenant's app management policies allow for one application's secrets."""
+class CredentialRules:
+    """What the tenant's app management policies allow for one application's client secrets, or its certificates."""
 
     allowed: bool
     max_lifetime: timedelta | None

@@ -157,7 +157,7 @@ def of_clients(
                     remedy="Copy Application (client) ID from the registration's overview page.",
                 )
             key = journal_key(caller.tenant_id, application.app_id)
-            record = Record.from_json(peek(store, key) if store else {})
+            record = Record.of_kind("secret", peek(store, key) if store else {})
             known = Known(
                 slots={secret.key_id: secret.slot for secret in record.secrets.values()},
                 names=names,

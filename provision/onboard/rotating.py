@@ -140,36 +140,37 @@ class Rotating:
         Raises:
             ProvisionError: a sink could not be written, or the tenant forbids secrets.
         """
-        record = Record.from_json(peek(self._store, self.key))
-        passwords = self.slots.passwords()
+        record = Record.of_kind(self.slots.kind, peek(self._store, self.key))
+        listed = self.slots.listed()
         held = self.slots.held()
         now = self._now()
         reason = work_for(
             record,
-            passwords,
+            listed,
             held,
             name=self.slots.name,
             places=[sink.address for sink in self._sinks],
             wish=wish,
             pace=self._pace,
             now=now,
+            kind=self.slots.kind,
         )
         ours = {one.key_id for one in held.values()} | set(record.secrets)
         in_use = record.active.key_id if record.active else None
         if in_use is None and (slot := self.slots.active()) is not None and slot in held:
             in_use = held[slot].key_id
-        listed = next((p for p in passwords if p.key_id == in_use), None)
+        used = next((one for one in listed if one.key_id == in_use), None)
         words = "none of this toolkit's"
-        if listed is not None:
-            left = "" if listed.end is None else f", in {(listed.end - now).days} days"
-            words = f"{listed.display_name} ({listed.key_id}), which ends {listed.end:%Y-%m-%d}{left}"
+        if used is not None:
+            left = "" if used.end is None else f", in {(used.end - now).days} days"
+            words = f"{used.display_name} ({used.key_id}), which ends {used.end:%Y-%m-%d}{left}"
         steps: list[str] = []
         if reason:
             self._pace.require_fits(self._end() - now)
             for sink in self._sinks:
                 sink.check()
                 steps.append(f"write it to {sink.address}, which is reachable and may be written, and read it back")
-            foreign = [p for p in passwords if p.key_id not in ours and p.key_id not in wish.retire]
+            foreign = [p for p in listed if p.key_id not in ours and p.key_id not in wish.retire]
             steps += [f"leave {p.display_name or 'unnamed'} ({p.key_id}) alone" for p in foreign]
         return Plan(reason, self.name, self.slots.client_id, words, tuple(steps))
 

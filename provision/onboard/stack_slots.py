@@ -18,8 +18,8 @@ from provision.engine.events import SECRET_MARK
 from provision.engine.stack import StackRunner, secret_property
 from provision.errors import ProvisionError
 from provision.microsoft.graph import Graph
-from provision.microsoft.objects import NewPassword, Password
-from provision.secrets.record import Secret
+from provision.microsoft.objects import Listed, NewCredential
+from provision.secrets.record import Kind, Secret
 from provision.secrets.rotation import Held
 from provision.settings.stack import SLOTS, Slot
 
@@ -45,6 +45,7 @@ class StackSlots:
     client_id: str
     names: Mapping[Slot, str]
     layout: Layout
+    kind: Kind = "secret"
     roomy: bool = False
     """A slot is one resource."""
 
@@ -52,7 +53,7 @@ class StackSlots:
         """The display name of a slot's secrets."""
         return self.names[slot]
 
-    def passwords(self) -> tuple[Password, ...]:
+    def listed(self) -> tuple[Listed, ...]:
         """Every client secret of the registration, as Graph lists them now."""
         found = self.graph.wait_until_readable(
             lambda: self.graph.application(self.object_id), "the app registration", seconds=60.0
@@ -70,7 +71,7 @@ class StackSlots:
         """The slot whose secret is the stack's output."""
         return self.layout.active if self.layout.owner == "state" else None
 
-    def mint(self, slot: Slot) -> NewPassword:
+    def mint(self, slot: Slot) -> NewCredential:
         """Makes a secret with an engine run; one that the state still has in that slot is gone from the tenant."""
         if slot in self.held():
             self._up(self.layout.without_slot(slot))
@@ -82,7 +83,7 @@ class StackSlots:
             )
         return made
 
-    def recall(self, slot: Slot) -> NewPassword | None:
+    def recall(self, slot: Slot) -> NewCredential | None:
         """A slot's secret out of the state; it stays in this process's memory."""
         if slot not in _resources(self.runner.export_if_made()):
             return None
@@ -92,7 +93,7 @@ class StackSlots:
         value = resource["outputs"]["value"]
         if isinstance(value, dict) and SECRET_MARK in value:
             value = json.loads(value["plaintext"])
-        return NewPassword(_key_id(resource), _moment(resource, "endDate"), str(value))
+        return NewCredential(_key_id(resource), _moment(resource, "endDate"), str(value))
 
     def activate(self, secret: Secret) -> None:
         """Makes a slot's secret the stack's output."""
@@ -133,7 +134,7 @@ class StackSlots:
         """
         deployment = self.runner.export_if_made()
         application = next(one for one in deployment["resources"] if one["type"] == APPLICATION)
-        listed = next((password for password in self.passwords() if password.key_id == secret.key_id), None)
+        listed = next((one for one in self.listed() if one.key_id == secret.key_id), None)
         if listed is None or listed.start is None or listed.end is None:
             raise ProvisionError(f"Microsoft Graph does not list the client secret {secret.key_id}.")
         inputs: dict[str, Any] = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from provision.microsoft.graph import Graph
-from provision.microsoft.objects import NewPassword, Password
-from provision.secrets.record import Secret
+from provision.microsoft.objects import Listed, NewCredential
+from provision.secrets.record import Kind, Secret
 from provision.secrets.rotation import Held
 from provision.settings.stack import Slot
 
@@ -44,6 +44,7 @@ class GraphSlots:
     known: Mapping[Slot, Held] = field(default_factory=dict)
     in_use: Slot | None = None
     remember: Callable[[Secret], None] = lambda _secret: None
+    kind: Kind = "secret"
     roomy: bool = True
     """Entra tells secrets apart by their key ids; a slot is no more than a name."""
 
@@ -51,7 +52,7 @@ class GraphSlots:
         """The display name of a slot's secrets."""
         return self.names[slot]
 
-    def passwords(self) -> tuple[Password, ...]:
+    def listed(self) -> tuple[Listed, ...]:
         """Every client secret of the registration, as Graph lists them now."""
         found = self.graph.wait_until_readable(
             lambda: self.graph.application(self.object_id), "the app registration", seconds=60.0
@@ -66,11 +67,11 @@ class GraphSlots:
         """The slot in use when the run began."""
         return self.in_use
 
-    def mint(self, slot: Slot) -> NewPassword:
+    def mint(self, slot: Slot) -> NewCredential:
         """Makes a secret; by Microsoft's clock, so that it is valid at once."""
         return self.graph.add_password(self.object_id, self.names[slot], self.end(), start=self.now())
 
-    def recall(self, slot: Slot) -> NewPassword | None:  # noqa: ARG002 - Graph never shows a value again
+    def recall(self, slot: Slot) -> NewCredential | None:  # noqa: ARG002 - Graph never shows a value again
         """Nothing: nobody keeps the values."""
         return None
 

@@ -1,6 +1,9 @@
-"""What a journal remembers of one registration's client secrets: never a value, only what tells one from another.
+"""What a journal remembers of one registration's client secrets and certificates: never a value, only what tells one
+from another.
 
 Owns: the document's shape and reading it back. Does not own: when it is written (``rotation``) and where (``journal``).
+One document, under one lease, holds both kinds: client secrets at its top, certificates under a name of their own.
+
 A value is recognised later by a salted SHA-256 of it; an Entra secret has 40 random characters, so nothing can be
 guessed from that.
 """
@@ -18,6 +21,11 @@ from typing import Any, Literal
 from provision.errors import StateUnavailable
 from provision.settings.stack import Slot
 
+Kind = Literal["secret", "certificate"]
+"""What a registration signs in with and this toolkit rotates."""
+WORDS: dict[Kind, str] = {"secret": "client secret", "certificate": "certificate"}
+"""Each kind as sentences say it."""
+
 State = Literal["minted", "published", "active", "old"]
 """A secret's way: ``minted`` (no place has it), ``published`` (a place may have it), ``active`` (every place was seen
 to have it, and it is in use), ``old`` (another one is; it retires at ``retire_after``)."""
@@ -25,7 +33,7 @@ to have it, and it is in use), ``old`` (another one is; it retires at ``retire_a
 
 @dataclass
 class Secret:
-    """A client secret that this toolkit made."""
+    """A client secret or a certificate that this toolkit made."""
 
     key_id: str
     slot: Slot
@@ -80,7 +88,7 @@ class Place:
 
 @dataclass
 class Record:
-    """Everything that is remembered of one registration."""
+    """Everything that is remembered of one registration's secrets of one kind."""
 
     secrets: dict[str, Secret] = field(default_factory=dict)
     pending: Pending | None = None
@@ -106,19 +114,36 @@ class Record:
         """Whether a run stopped between making a secret and having it everywhere."""
         return self.pending is not None or bool(self.in_state("minted", "published"))
 
-    def to_json(self) -> dict[str, Any]:
-        """The journal's content."""
-        return {"format": 1, **asdict(self)}
+    def within(self, document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+        """The journal's content with this in it; what it holds of the other kind stays.
+
+        Args:
+            document: the content so far.
+            kind: of which this is the record.
+        """
+        own = {"format": 1, **asdict(self)}
+        if kind != "secret":
+            return {**document, kind: own}
+        return {**own, **{str(name): document[name] for name in WORDS if name in document}}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Record:
-        """Reads the journal's content; an empty one is a new record.
+    def of_kind(cls, kind: Kind, document: Mapping[str, Any]) -> Record:
+        """Reads one kind's record out of the journal's content; an empty one is a new record.
 
         Raises:
             StateUnavailable: it is none of ours, or of a later format.
         """
-        if not document:
-            return cls()
+        return cls.from_json(document if kind == "secret" else document.get(kind) or {})
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Record:
+        """Reads a record; an empty document is a new one.
+
+        Raises:
+            StateUnavailable: it is none of ours, or of a later format.
+        """
+        if not set(document) - set(WORDS):
+            return cls()  # a journal that holds certificates alone
         try:
             if document["format"] != 1:
                 raise _unreadable()

@@ -1,5 +1,7 @@
 """Rotation: make, prove, publish, read back, put to use, wait, retire; finished by the next run wherever it stopped.
 
+What is rotated is a client secret or a certificate with its private key; both are called a secret here.
+
 Owns: the order of the steps, what is written in the journal before each of them, and what a run does with what an
 earlier one left. Does not own: how a secret is made and removed (``slots``), the places (``sinks``), the journal's
 keeping (``journal``), or when it is due (``due``).
@@ -25,9 +27,9 @@ from typing import Protocol
 
 from provision.errors import InvalidInput, NotDelivered, ProvisionError
 from provision.journal.lease import Lease
-from provision.microsoft.objects import NewPassword, Password
+from provision.microsoft.objects import Listed, NewCredential
 from provision.secrets.due import Pace, days
-from provision.secrets.record import Pending, Place, Record, Secret
+from provision.secrets.record import WORDS, Kind, Pending, Place, Record, Secret
 from provision.secrets.sinks import Delivery, Sink, Stored
 from provision.settings.stack import SLOTS, Slot
 
@@ -39,6 +41,8 @@ _LISTED_BY_ALL = timedelta(minutes=15)
 """After this every one of Graph's servers lists a new secret; until then "not listed" proves nothing. Microsoft names
 no figure; minutes are seen.
 """
+
+_IN_A_HURRY: dict[Kind, str] = {"secret": " When it is known to others: --compromised.", "certificate": ""}
 
 Say = Callable[[str], None]
 
@@ -54,8 +58,9 @@ class Held:
 
 
 class Slots(Protocol):
-    """The two places for client secrets of one registration, and who owns them."""
+    """The two places for client secrets, or for certificates, of one registration, and who owns them."""
 
+    kind: Kind
     tenant_id: str
     client_id: str
     roomy: bool
@@ -64,8 +69,8 @@ class Slots(Protocol):
     def name(self, slot: Slot) -> str:
         """The display name of a slot's secrets."""
 
-    def passwords(self) -> tuple[Password, ...]:
-        """Every client secret of the registration, ours or not, as Graph lists them now."""
+    def listed(self) -> tuple[Listed, ...]:
+        """Everything of this kind that the registration has, ours or not, as Graph lists it now."""
 
     def held(self) -> Mapping[Slot, Held]:
         """Which secrets the owner has in its slots."""
@@ -73,10 +78,10 @@ class Slots(Protocol):
     def active(self) -> Slot | None:
         """The slot whose secret the owner has in use."""
 
-    def mint(self, slot: Slot) -> NewPassword:
+    def mint(self, slot: Slot) -> NewCredential:
         """Makes a secret in an empty slot."""
 
-    def recall(self, slot: Slot) -> NewPassword | None:
+    def recall(self, slot: Slot) -> NewCredential | None:
         """A slot's secret with its value, where the owner keeps values."""
 
     def activate(self, secret: Secret) -> None:
@@ -114,13 +119,13 @@ class Report:
     retired: list[str] = field(default_factory=list)
     retiring: list[Secret] = field(default_factory=list)
     """Old ones whose overlap is not over."""
-    foreign: list[Password] = field(default_factory=list)
+    foreign: list[Listed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def work_for(
     record: Record,
-    passwords: Sequence[Password],
+    listed: Sequence[Listed],
     held: Mapping[Slot, Held],
     *,
     name: Callable[[Slot], str],
@@ -128,41 +133,44 @@ def work_for(
     wish: Wish,
     pace: Pace,
     now: datetime,
+    kind: Kind = "secret",
 ) -> str:
     """Why there is something to do; an empty string when there is not. Nothing is changed.
 
     Args:
         record: what the journal remembers.
-        passwords: the registration's client secrets.
+        listed: what the registration has of this kind.
         held: the owner's slots.
         name: the display name of a slot's secrets.
         places: the sinks' addresses.
         wish: what was asked for.
         pace: when it is due.
         now: the present, by Microsoft's clock.
+        kind: what the slots hold.
     """
+    words = WORDS[kind]
     if wish.compromised:
         return "the secret in use is compromised"
     if wish.now:
         return "asked for"
-    if record.unfinished or _strays(record, record.suspects, passwords, name):
+    if record.unfinished or _strays(record, record.suspects, listed, name):
         return "an earlier run did not end"
     if wish.retire or record.retire:
-        return "foreign secrets are to be retired"
+        return f"foreign {words}s are to be retired"
     active = record.active
     known = {active.key_id} if active is not None else {one.key_id for one in held.values()}
-    in_use = [password for password in passwords if password.key_id in known]
+    in_use = [one for one in listed if one.key_id in known]
     if in_use:
-        newest = max(in_use, key=lambda password: password.end or now)
+        newest = max(in_use, key=lambda one: one.end or now)
         due = newest.end is not None and pace.is_due(start=newest.start, end=newest.end, now=now)
         if newest.end is not None and due and (not wish.only_finish or newest.end <= now):
-            return f"the secret in use ends {newest.end:%Y-%m-%d}, in {days(newest.end - now)}"
+            return f"the {words} in use ends {newest.end:%Y-%m-%d}, in {days(newest.end - now)}"
     elif not any(_is_young(made, now) for made in _made(active, held)):
-        return "no secret of this toolkit is in use"
+        return f"no {words} of this toolkit is in use"
     if any(_over(old, now) for old in record.in_state("old")):
-        return "an old secret's overlap is over"
+        return f"an old {words}'s overlap is over"
     if any(not any(_holds(record, place, key_id) for key_id in known) for place in places):
-        return "a sink does not have the secret in use yet"
+        return f"a sink does not have the {words} in use yet"
     return ""
 
 
@@ -200,7 +208,8 @@ class Rotation:
         self._now = now
         self._say = say
         self._pause = pause
-        self._record = Record.from_json(lease.body)
+        self._words = WORDS[slots.kind]
+        self._record = Record.of_kind(slots.kind, lease.body)
         self._values: dict[str, str] = {}
         self._report = Report()
 
@@ -212,9 +221,9 @@ class Rotation:
             NotDelivered: a place did not take or keep the secret; nothing is retired.
             ProvisionError: from Entra, Graph, the journal or a place; running again goes on.
         """
-        passwords = self._slots.passwords()
-        self._meet(passwords)
-        self._take_wishes(wish, passwords)
+        listed = self._slots.listed()
+        self._meet(listed)
+        self._take_wishes(wish, listed)
         if self._record.pending is not None:
             self._settle()
         self._remove_suspects()
@@ -229,7 +238,7 @@ class Rotation:
         self._retire(wish)
         self._report.active = self._record.active
         self._report.retiring = self._record.in_state("old")
-        self._report.foreign = [p for p in self._slots.passwords() if p.key_id not in self._record.secrets]
+        self._report.foreign = [p for p in self._slots.listed() if p.key_id not in self._record.secrets]
         return self._report
 
     def _bring(self, secret: Secret, wish: Wish) -> None:
@@ -241,7 +250,7 @@ class Rotation:
 
     # What is there
 
-    def _meet(self, passwords: Sequence[Password]) -> None:
+    def _meet(self, listed: Sequence[Listed]) -> None:
         """Brings the record and the owner's slots together: what the owner made before there was a journal is ours."""
         record, active = self._record, self._slots.active()
         for slot, held in self._slots.held().items():
@@ -256,13 +265,13 @@ class Rotation:
                 made="" if held.start is None else _written(held.start),
                 retire_after=None if in_use else _written(self._now() + self._pace.overlap),
             )
-        there = {password.key_id for password in passwords}
+        there = {one.key_id for one in listed}
         now = self._now()
         known = [one for one in record.in_state("active", "old") if not _is_young(one.made, now)]
         missing = [one for one in known if one.key_id not in there]
         if missing and self._are_gone(missing):
             for secret in missing:
-                self._say(f"the client secret {secret.key_id} is gone from the tenant")
+                self._say(f"the {self._words} {secret.key_id} is gone from the tenant")
                 if secret.state == "active":  # its slot is emptied once there is another one
                     secret.state, secret.retire_after = "old", _written(now)
                 else:
@@ -274,22 +283,22 @@ class Rotation:
         """Whether Graph goes on not listing them: one answer may come from a server that is a little behind."""
         for seconds in _LOOKS[1:4]:
             self._pause(seconds)
-            there = {password.key_id for password in self._slots.passwords()}
+            there = {one.key_id for one in self._slots.listed()}
             if any(secret.key_id in there for secret in missing):
                 return False
         return True
 
-    def _take_wishes(self, wish: Wish, passwords: Sequence[Password]) -> None:
-        there = {password.key_id for password in passwords}
+    def _take_wishes(self, wish: Wish, listed: Sequence[Listed]) -> None:
+        there = {one.key_id for one in listed}
         for key_id in wish.retire:
             if key_id in self._record.secrets:
                 raise InvalidInput(
-                    f"The client secret {key_id} is this toolkit's own; it retires by itself.",
+                    f"The {self._words} {key_id} is this toolkit's own; it retires by itself.",
                     remedy="Name only key ids of secrets that somebody else made.",
                 )
             if key_id not in there:
                 raise InvalidInput(
-                    f"The registration has no client secret with the key id {key_id}.",
+                    f"The registration has no {self._words} with the key id {key_id}.",
                     remedy="`provision secrets status` lists them.",
                 )
         wanted = [k for k in dict.fromkeys([*self._record.retire, *wish.retire]) if k in there]
@@ -304,7 +313,7 @@ class Rotation:
             return
         kept = self._slots.recall(pending.slot)
         if kept is not None and kept.key_id not in pending.before and kept.key_id not in self._record.secrets:
-            self._say(f"an earlier run made the client secret {kept.key_id}; going on with it")
+            self._say(f"an earlier run made the {self._words} {kept.key_id}; going on with it")
             self._register(kept, pending.slot)
             return
         self._record.pending, self._record.suspects = None, pending
@@ -315,16 +324,16 @@ class Rotation:
         for secret in self._record.in_state("published", "minted"):
             value = self._value_of(secret)
             if value is not None:
-                self._say(f"an earlier run did not end: going on with the client secret {secret.key_id}")
+                self._say(f"an earlier run did not end: going on with the {self._words} {secret.key_id}")
                 return secret
             if secret.state == "minted":
-                self._say(f"removing the client secret {secret.key_id}: it was made and its value was never stored")
+                self._say(f"removing the {self._words} {secret.key_id}: it was made and its value was never stored")
                 self._lease.require(_ONE_STEP)
                 self._slots.remove(secret)
                 del self._record.secrets[secret.key_id]
                 self._save()
             else:
-                self._say(f"the value of the client secret {secret.key_id} is known to none but a sink: replacing it")
+                self._say(f"the value of the {self._words} {secret.key_id} is known to none but a sink: replacing it")
         return None
 
     def _value_of(self, secret: Secret) -> str | None:
@@ -358,7 +367,7 @@ class Rotation:
             return True
         if wish.only_finish:
             return active.ends <= self._now()
-        start = next((p.start for p in self._slots.passwords() if p.key_id == active.key_id), None)
+        start = next((p.start for p in self._slots.listed() if p.key_id == active.key_id), None)
         if start is None and active.made:
             start = _moment(active.made)
         return self._pace.is_due(start=start, end=active.ends, now=self._now())
@@ -368,11 +377,11 @@ class Rotation:
         for sink in self._sinks:
             sink.check()
         suspects = self._record.suspects
-        before = suspects.before if suspects is not None else [p.key_id for p in self._slots.passwords()]
+        before = suspects.before if suspects is not None else [p.key_id for p in self._slots.listed()]
         self._record.pending = Pending(slot, before, _written(self._now()))
         self._save()
         self._lease.require(_ONE_STEP)
-        self._say(f"making the client secret {self._slots.name(slot)}")
+        self._say(f"making the {self._words} {self._slots.name(slot)}")
         return self._register(self._slots.mint(slot), slot)
 
     def _idle_slot(self, wish: Wish) -> Slot:
@@ -389,9 +398,9 @@ class Rotation:
                 continue
             if not wish.compromised and not _over(old, self._now()):
                 raise InvalidInput(
-                    f"The secret that was replaced last, {old.key_id}, is in its overlap until {old.retire_after}; "
-                    "a third one would leave no time to fetch the second.",
-                    remedy="Run again after that. When a secret is known to others: --compromised.",
+                    f"The {self._words} that was replaced last, {old.key_id}, is in its overlap until "
+                    f"{old.retire_after}; a third one would leave no time to fetch the second.",
+                    remedy=f"Run again after that.{_IN_A_HURRY[self._slots.kind]}",
                 )
             if not self._slots.roomy:  # else it goes like any other, after the new one is everywhere
                 self._mend()
@@ -416,9 +425,9 @@ class Rotation:
                 except ProvisionError as again:
                     failed.append((sink, again))
         if failed:
-            raise _not_delivered(failed)
+            raise _not_delivered(self._words, failed)
 
-    def _register(self, made: NewPassword, slot: Slot) -> Secret:
+    def _register(self, made: NewCredential, slot: Slot) -> Secret:
         secret = Secret(made.key_id, slot, "minted", _written(made.end), made=_written(self._now()))
         secret.remember_value(made.value)
         self._values[made.key_id] = made.value
@@ -438,13 +447,13 @@ class Rotation:
             return
         for seconds in _LOOKS if proven is not None else _LOOKS[:1]:
             self._pause(seconds)
-            passwords = self._slots.passwords()
+            listed = self._slots.listed()
             settled = not _is_young(suspects.asked, self._now())
-            if settled or (proven is not None and any(one.key_id == proven.key_id for one in passwords)):
+            if settled or (proven is not None and any(one.key_id == proven.key_id for one in listed)):
                 settled = True
                 break
-        for key_id in _strays(self._record, suspects, passwords, self._slots.name):
-            self._say(f"removing the client secret {key_id}: it was made and its value was never stored")
+        for key_id in _strays(self._record, suspects, listed, self._slots.name):
+            self._say(f"removing the {self._words} {key_id}: it was made and its value was never stored")
             self._lease.require(_ONE_STEP)
             self._slots.remove_foreign(key_id)
         if settled:
@@ -463,7 +472,7 @@ class Rotation:
             except ProvisionError as refused:
                 failed.append((sink, refused))
         if failed:
-            raise _not_delivered(failed)
+            raise _not_delivered(self._words, failed)
 
     def _deliver(self, secret: Secret, sink: Sink) -> None:
         delivery = Delivery(
@@ -489,7 +498,7 @@ class Rotation:
             if stored is not None and _is_delivered(stored, delivery, before):
                 return stored
         raise NotDelivered(
-            "it accepted the new client secret but does not hold it.", remedy="Look at the place, then run again."
+            f"it accepted the new {self._words} but does not hold it.", remedy="Look at the place, then run again."
         )
 
     def _put_to_use(self, secret: Secret, wish: Wish) -> None:
@@ -516,7 +525,8 @@ class Rotation:
         if value is None:
             names = ", ".join(sink.address for sink in without)
             self._note(
-                f"{names} gets its secret with the next rotation (--now for one at once): nobody keeps the value."
+                f"{names} gets its {self._words} with the next rotation (--now for one at once): nobody keeps "
+                "the value."
             )
             return
         for sink in without:
@@ -573,7 +583,7 @@ class Rotation:
         active = self._record.active
         if active is None:
             raise InvalidInput(
-                "No client secret of this toolkit is in use, so nothing is retired.", remedy="Rotate first: --now."
+                f"No {self._words} of this toolkit is in use, so nothing is retired.", remedy="Rotate first: --now."
             )
         failed: list[tuple[Sink, ProvisionError]] = []
         for sink in self._sinks:
@@ -582,7 +592,7 @@ class Rotation:
             except ProvisionError as refused:
                 failed.append((sink, refused))
         if failed:
-            raise _not_delivered(failed)
+            raise _not_delivered(self._words, failed)
         value = self._value_of(active)
         if value is not None:
             self._prove(value)
@@ -598,10 +608,12 @@ class Rotation:
                     return
             elif stored.changed == place.changed:
                 return
-        raise NotDelivered("it no longer holds the secret in use.", remedy="Run with --now to write a new one there.")
+        raise NotDelivered(
+            f"it no longer holds the {self._words} in use.", remedy="Run with --now to write a new one there."
+        )
 
     def _remove_old(self, secret: Secret) -> None:
-        self._say(f"retiring the client secret {secret.key_id} ({self._slots.name(secret.slot)})")
+        self._say(f"retiring the {self._words} {secret.key_id} ({self._slots.name(secret.slot)})")
         self._lease.require(_ONE_STEP)
         self._slots.remove(secret)
         del self._record.secrets[secret.key_id]
@@ -613,22 +625,20 @@ class Rotation:
             self._report.notes.append(text)
 
     def _save(self) -> None:
-        self._lease.save(self._record.to_json())
+        self._lease.save(self._record.within(self._lease.body, self._slots.kind))
 
 
 def _strays(
-    record: Record, suspects: Pending | None, passwords: Sequence[Password], name: Callable[[Slot], str]
+    record: Record, suspects: Pending | None, listed: Sequence[Listed], name: Callable[[Slot], str]
 ) -> list[str]:
     """Key ids of secrets that a run made without getting the answer: nobody has their value."""
     if suspects is None:
         return []
     names = {name(slot) for slot in SLOTS}  # two runs may have been stopped, each in a slot of its own
     return [
-        password.key_id
-        for password in passwords
-        if password.display_name in names
-        and password.key_id not in suspects.before
-        and password.key_id not in record.secrets
+        one.key_id
+        for one in listed
+        if one.display_name in names and one.key_id not in suspects.before and one.key_id not in record.secrets
     ]
 
 
@@ -645,11 +655,11 @@ def _is_delivered(stored: Stored, delivery: Delivery, before: Stored | None) -> 
     return stored.changed is not None and (before is None or stored.changed != before.changed)
 
 
-def _not_delivered(failed: Sequence[tuple[Sink, ProvisionError]]) -> NotDelivered:
+def _not_delivered(words: str, failed: Sequence[tuple[Sink, ProvisionError]]) -> NotDelivered:
     said = " ".join(f"{sink.address}: {refused.message}" for sink, refused in failed)
     todo = " ".join(dict.fromkeys(refused.remedy for _, refused in failed if refused.remedy))
     return NotDelivered(
-        f"The new client secret is not everywhere, so the old one stays valid and in use. {said}",
+        f"The new {words} is not everywhere, so the old one stays valid and in use. {said}",
         remedy=f"{todo} Running again goes on from here.".strip(),
     )
 

@@ -8,11 +8,11 @@ import pytest
 
 from provision.app.lifetime import add_months, lifetime
 from provision.errors import InvalidInput, PolicyRefuses
-from provision.microsoft.objects import PasswordRules
+from provision.microsoft.objects import CredentialRules
 from provision.settings.stack import StackSettings
 
 NOW = datetime(2026, 11, 23, 15, 4, 5, tzinfo=UTC)
-FREE = PasswordRules(allowed=True, max_lifetime=None, source="")
+FREE = CredentialRules(allowed=True, max_lifetime=None, source="")
 
 
 def settings(**own: str) -> StackSettings:
@@ -48,7 +48,7 @@ def test_months_are_the_calendars(day: datetime, months: int, end: datetime) -> 
 
 
 def test_the_longest_that_the_policy_allows_is_taken_and_said() -> None:
-    rules = PasswordRules(allowed=True, max_lifetime=timedelta(days=180), source="the tenant's default policy")
+    rules = CredentialRules(allowed=True, max_lifetime=timedelta(days=180), source="the tenant's default policy")
     got = lifetime(settings(), rules, NOW)
     assert NOW + timedelta(days=179) < got.end <= NOW + timedelta(days=180)
     assert "180 days" in got.note
@@ -56,13 +56,13 @@ def test_the_longest_that_the_policy_allows_is_taken_and_said() -> None:
 
 
 def test_a_policy_longer_than_asked_for_changes_nothing() -> None:
-    rules = PasswordRules(allowed=True, max_lifetime=timedelta(days=1000), source="p")
+    rules = CredentialRules(allowed=True, max_lifetime=timedelta(days=1000), source="p")
     assert lifetime(settings(), rules, NOW).note == ""
 
 
 def test_forbidden_secrets_are_refused_with_the_policy() -> None:
     with pytest.raises(PolicyRefuses, match="the policy 'x'"):
-        lifetime(settings(), PasswordRules(allowed=False, max_lifetime=None, source="the policy 'x'"), NOW)
+        lifetime(settings(), CredentialRules(allowed=False, max_lifetime=None, source="the policy 'x'"), NOW)
 
 
 @pytest.mark.parametrize("day", ["2026-11-22", "2026-11-23", "2029-01-01"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provision.microsoft.policies import password_rules
+from provision.microsoft.policies import certificate_rules, password_rules
 
 CREATED = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -54,3 +54,21 @@ def test_rules(policies: list[Any], default: Any, allowed: bool, days: int | Non
 def test_a_policy_that_may_not_be_read_is_no_refusal() -> None:
     got = password_rules([], None, CREATED)
     assert (got.allowed, got.known) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "allowed", "days"),
+    [
+        ([], True, None),
+        ([restriction("asymmetricKeyLifetime", maxLifetime="P180D")], True, 180),
+        ([restriction("trustedCertificateAuthority")], False, None),
+        ([restriction("asymmetricKeyLifetime", maxLifetime="P30D", state="disabled")], True, None),
+    ],
+)
+def test_certificates_have_rules_of_their_own(
+    restrictions: list[dict[str, Any]], allowed: bool, days: int | None
+) -> None:
+    rules = {"passwordCredentials": [restriction("passwordAddition")], "keyCredentials": restrictions}
+    got = certificate_rules([], {"isEnabled": True, "applicationRestrictions": rules}, CREATED)
+    assert (got.allowed, got.max_lifetime) == (allowed, days and timedelta(days=days))
+    assert not password_rules([], {"isEnabled": True, "applicationRestrictions": rules}, CREATED).allowed

@@ -82,8 +82,8 @@ class Desk:
 
     def reason(self, **wish: Any) -> str:
         return work_for(
-            Record.from_json(peek(self.store, "desk/mail")),
-            self.slots().passwords(),
+            Record.of_kind("secret", peek(self.store, "desk/mail")),
+            self.slots().listed(),
             {},
             name=NAMES.__getitem__,
             places=[sink.address for sink in self.sinks],
@@ -93,7 +93,7 @@ class Desk:
         )
 
     def listed(self) -> list[str]:
-        return sorted(str(password.display_name) for password in self.slots().passwords())
+        return sorted(str(password.display_name) for password in self.slots().listed())
 
     def works(self, value: str) -> bool:
         answer = self.api.post(
@@ -130,7 +130,7 @@ def value_in(sink: Sink) -> str:
 
 
 def test_the_first_run_makes_a_secret_and_every_place_has_it(desk: Desk) -> None:
-    assert desk.reason() == "no secret of this toolkit is in use"
+    assert desk.reason() == "no client secret of this toolkit is in use"
     report = desk.run()
     assert report.made is not None
     assert desk.listed() == ["Mail Secret A"]
@@ -150,7 +150,7 @@ def test_the_old_secret_works_until_the_overlap_is_over_and_not_after(desk: Desk
     assert [secret.slot for secret in report.retiring] == ["a"]
     assert desk.reason() == ""
     desk.ahead = timedelta(days=7, minutes=1)
-    assert desk.reason() == "an old secret's overlap is over"
+    assert desk.reason() == "an old client secret's overlap is over"
     assert desk.run().made is None
     assert desk.listed() == ["Mail Secret B"]
     assert desk.works(new) and not desk.works(old)
@@ -261,7 +261,7 @@ def test_a_place_that_lost_the_secret_stops_the_retirement(desk: Desk) -> None:
     desk.run(now=True)
     desk.sinks[1].remove()
     desk.ahead = timedelta(days=8)
-    with pytest.raises(NotDelivered, match="no longer holds the secret in use"):
+    with pytest.raises(NotDelivered, match="no longer holds the client secret in use"):
         desk.run()
     assert len(desk.listed()) == 2
 
@@ -269,7 +269,7 @@ def test_a_place_that_lost_the_secret_stops_the_retirement(desk: Desk) -> None:
 def test_a_place_added_later_gets_the_secret_in_use(desk: Desk, tmp_path: Path) -> None:
     desk.run()
     desk.sinks.append(open_sink(f"envfile:{tmp_path}/second.env"))
-    assert desk.reason() == "a sink does not have the secret in use yet"
+    assert desk.reason() == "a sink does not have the client secret in use yet"
     assert desk.run().made is None
     assert value_in(desk.sinks[2]) == value_in(desk.sinks[0])
     assert desk.listed() == ["Mail Secret A"]
@@ -393,9 +393,9 @@ def _lose_the_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def _graph_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Graph lists the secrets of this moment, from a server that learns nothing new."""
-    known = desk.slots().passwords()
+    known = desk.slots().listed()
     with monkeypatch.context() as patched:
-        patched.setattr(GraphSlots, "passwords", lambda _: known)
+        patched.setattr(GraphSlots, "listed", lambda _: known)
         yield
 
 
@@ -429,7 +429,7 @@ def test_a_lost_secret_is_looked_for_until_graph_must_have_listed_it(
     assert desk.works(value_in(desk.sinks[0]))
     desk.ahead = timedelta(minutes=16)
     desk.run(compromised=True)
-    record = Record.from_json(peek(desk.store, "desk/mail"))
+    record = Record.of_kind("secret", peek(desk.store, "desk/mail"))
     assert (record.pending, record.suspects) == (None, None)
 
 
@@ -438,7 +438,7 @@ def test_a_secret_made_a_moment_ago_is_not_taken_for_gone_where_graph_does_not_l
 ) -> None:
     with _graph_behind(desk, monkeypatch):
         desk.run()
-        assert desk.slots().passwords() == ()
+        assert desk.slots().listed() == ()
         assert desk.reason() == ""
         assert desk.run().made is None
     assert desk.listed() == ["Mail Secret A"]
@@ -449,7 +449,7 @@ def test_a_secret_that_somebody_removed_is_replaced(desk: Desk) -> None:
     assert first is not None
     desk.graph.remove_password(desk.object_id, first.key_id)
     desk.ahead = timedelta(hours=1)
-    assert desk.reason() == "no secret of this toolkit is in use"
+    assert desk.reason() == "no client secret of this toolkit is in use"
     report = desk.run()
     assert report.made is not None
     assert report.retiring == []
@@ -470,7 +470,7 @@ def test_a_place_that_got_the_old_secret_back_has_one_that_works_at_every_moment
     desk.run(now=True)
     desk.ahead = timedelta(days=8)
     desk.sinks[1].write(Delivery("", "", "", desk.now(), backup))
-    with pytest.raises(NotDelivered, match=r"no longer holds the secret in use.*--now"):
+    with pytest.raises(NotDelivered, match=r"no longer holds the client secret in use.*--now"):
         desk.run()
     remove: Callable[..., None] = GraphSlots.remove
 
