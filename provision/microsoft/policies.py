@@ -21,13 +21,16 @@ class _Restrictions:
     """How Graph calls what it can restrict for one kind of credential."""
 
     collection: str
-    addition: str
-    """The restriction under which none of ours can be added."""
+    addition: tuple[str, ...]
+    """The restrictions under which none of ours can be added."""
     lifetime: str
 
 
-_PASSWORDS = _Restrictions("passwordCredentials", "passwordAddition", "passwordLifetime")
-_CERTIFICATES = _Restrictions("keyCredentials", "trustedCertificateAuthority", "asymmetricKeyLifetime")
+_PASSWORDS = _Restrictions("passwordCredentials", ("passwordAddition",), "passwordLifetime")
+_CERTIFICATES = _Restrictions(
+    "keyCredentials", ("trustedCertificateAuthority", "unknownFutureValue"), "asymmetricKeyLifetime"
+)
+"""v1.0 names no other restriction than the lifetime; the beta page's one more is what it can only call unknown."""
 
 
 def password_rules(assigned: Sequence[Document], tenant: Document | None, created: datetime) -> CredentialRules:
@@ -68,7 +71,7 @@ def _judged(kind: _Restrictions, restrictions: Sequence[Document], created: date
         for restriction in in_force
         if restriction["restrictionType"] == kind.lifetime and restriction.get("maxLifetime")
     ]
-    forbidden = any(restriction["restrictionType"] == kind.addition for restriction in in_force)
+    forbidden = any(restriction["restrictionType"] in kind.addition for restriction in in_force)
     return CredentialRules(
         allowed=not forbidden,
         max_lifetime=min(lifetimes, default=None),

@@ -62,6 +62,7 @@ def test_a_policy_that_may_not_be_read_is_no_refusal() -> None:
         ([], True, None),
         ([restriction("asymmetricKeyLifetime", maxLifetime="P180D")], True, 180),
         ([restriction("trustedCertificateAuthority")], False, None),
+        ([restriction("unknownFutureValue")], False, None),
         ([restriction("asymmetricKeyLifetime", maxLifetime="P30D", state="disabled")], True, None),
     ],
 )

@@ -158,8 +158,11 @@ class ClientProof:
     def _certificate(
         self, client: Client, principal: Document | None, identity: str
     ) -> tuple[str, x509.Certificate] | None:
-        """The key id and the certificate that the assertion's header names."""
+        """The key id and the certificate that the assertion's header names; not one that is still replicating."""
+        replicated_before = self._directory.clock.now() - self._directory.replication_delay
         for credential in self._credentials(client, principal, "keyCredentials"):
+            if credential.get("_createdAt", 0.0) > replicated_before:
+                continue
             try:
                 certificate = x509.load_der_x509_certificate(base64.b64decode(credential.get("_key") or ""))
             except (ValueError, binascii.Error):

@@ -82,11 +82,17 @@ def stored(credential: Document) -> Document:
 
 
 def without_unreplicated(call: Call, owner: Document) -> Document:
-    """The object as a read shows it: a secret made within the replication delay is not there yet."""
+    """The object as a read shows it: a secret or key made within the replication delay is not there yet.
+
+    A writer who reads such a list and sends it back with a change takes the key that it did not see away.
+    """
     limit = call.directory.clock.now() - call.directory.replication_delay
-    rows = owner.get("passwordCredentials", [])
-    visible = [row for row in rows if row.get("_createdAt", 0.0) <= limit]
-    return owner if len(visible) == len(rows) else {**owner, "passwordCredentials": visible}
+    for name in ("passwordCredentials", "keyCredentials"):
+        rows = owner.get(name, [])
+        visible = [row for row in rows if row.get("_createdAt", 0.0) <= limit]
+        if len(visible) != len(rows):
+            owner = {**owner, name: visible}
+    return owner
 
 
 def remove(owner: Document, collection: str, key_id: Any) -> None:
@@ -118,14 +124,40 @@ def replaced_passwords(before: list[Document], sent: list[Document]) -> list[Doc
 
 
 def replaced_keys(call: Call, owner: Document, sent: list[Document], *, kind: str) -> list[Document]:
-    """What a PATCH of ``keyCredentials`` leaves: known ones by key id, new ones checked."""
-    known = {row["keyId"]: row for row in owner["keyCredentials"]}
-    return [
-        known[row["keyId"]]
-        if row.get("keyId") in known and row.get("key") is None
-        else new_key(call, owner, row, kind=kind)
-        for row in sent
-    ]
+    """What a PATCH of ``keyCredentials`` leaves: what was sent and nothing else; new ones are checked.
+
+    A known one is told by its key id and sent back as it was read; only its name may differ (that it may was not read
+    at a source), and its ``key``, which most reads do not show, may be missing.
+
+    Raises:
+        GraphError: a known one is changed ("Update to existing credential", Azure/azure-powershell#6219 and #6855, with
+            ``KeyNotUpdatable`` in Azure/active-directory-dotnet-graphapi-b2bportal-web#8), or as ``new_key``.
+    """
+    known = {row["keyId"].lower(): row for row in owner["keyCredentials"]}
+    result = []
+    for row in sent:
+        before = known.get(str(row.get("keyId") or "").lower())
+        if before is None:
+            result.append(new_key(call, owner, row, kind=kind))
+            continue
+        if any(_comparable(row, name) != _comparable(before, name) for name in _FIXED) or (
+            row.get("key") not in (None, before["_key"])
+        ):
+            message = f"Update to existing credential with KeyId '{before['keyId']}' is not allowed."
+            raise errors.GraphError(
+                message, details=[{"code": "KeyNotUpdatable", "message": message, "target": "keyCredentials"}]
+            )
+        result.append({**before, "displayName": row.get("displayName") or before["displayName"]})
+    return result
+
+
+_FIXED = ("customKeyIdentifier", "startDateTime", "endDateTime", "type", "usage")
+"""What a PATCH may not change in a key that is there."""
+
+
+def _comparable(row: Document, name: str) -> Any:
+    value = row.get(name)
+    return _time(value) if name.endswith("DateTime") else value
 
 
 def new_key(call: Call, owner: Document, asked: Document, *, kind: str) -> Document:
@@ -161,6 +193,7 @@ def new_key(call: Call, owner: Document, asked: Document, *, kind: str) -> Docum
         "type": asked["type"],
         "usage": asked["usage"],
         "_key": asked["key"],
+        "_createdAt": call.directory.clock.now(),
     }
 
 
@@ -182,13 +215,19 @@ def check_proof(owner: Document, proof: Any) -> None:
     )
 
 
-_ADDITION = "passwordAddition"
+_ADDITIONS = frozenset({"passwordAddition", "trustedCertificateAuthority"})
+"""Restrictions that no credential made here can satisfy.
+
+``trustedCertificateAuthority`` asks that the certificate's issuer is among the tenant's trusted authorities (beta,
+"keyCredentialConfiguration resource type"); this tenant has none. With which code Graph refuses was not read at a
+source.
+"""
 _LIFETIMES = frozenset({"passwordLifetime", "asymmetricKeyLifetime"})
 
 
 def _obey_policies(in_force: dict[tuple[str, str], Document], life: timedelta) -> None:
     for (policy_id, restriction), rule in in_force.items():
-        if restriction == _ADDITION:
+        if restriction in _ADDITIONS:
             raise errors.GraphError(
                 f"Credential type not allowed as per assigned policy '{policy_id}'.",
                 code="CredentialTypeNotAllowedAsPerAppPolicy",

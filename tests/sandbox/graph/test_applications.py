@@ -316,11 +316,61 @@ def test_a_certificate_comes_by_patch_and_a_second_one_needs_proof_of_the_first(
     assert graph.call(
         "POST", f"/applications/{made['id']}/removeKey", json={"keyId": added["keyId"], "proof": proof}
     ).is_success
-    kept = {
-        "keyCredentials": [{"keyId": listed[0]["keyId"], "key": None, "type": "AsymmetricX509Cert", "usage": "Verify"}]
-    }
-    assert graph.call("PATCH", f"/applications/{made['id']}", json=kept).is_success
-    assert len(graph.ok("GET", f"/applications/{made['id']}")["keyCredentials"]) == 1
+    assert graph.ok("GET", f"/applications/{made['id']}")["keyCredentials"] == listed
+
+
+def test_a_patch_of_certificates_leaves_what_was_sent_and_changes_none_that_is_there(graph):
+    _, first = _certificate()
+    _, second = _certificate()
+    entry = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": first}
+    made = graph.new_application(keyCredentials=[entry])
+    path = f"/applications/{made['id']}"
+    (listed,) = graph.ok("GET", path)["keyCredentials"]
+    for change in (
+        {"customKeyIdentifier": None},
+        {"endDateTime": listed["startDateTime"]},
+        {"usage": "Sign"},
+        {"key": second},
+    ):
+        refused = graph.call("PATCH", path, json={"keyCredentials": [{**listed, **change}]})
+        assert refused.status_code == 400
+        assert refused.json()["error"]["message"] == (
+            f"Update to existing credential with KeyId '{listed['keyId']}' is not allowed."
+        )
+        assert refused.json()["error"]["details"][0]["code"] == "KeyNotUpdatable"
+    chosen = "5d6f1ed5-48bd-44da-8cf6-3b5d5b516ed8"
+    both = {"keyCredentials": [listed, {**entry, "key": second, "keyId": chosen}]}
+    assert graph.call("PATCH", path, json=both).is_success
+    assert [row["keyId"] for row in graph.ok("GET", path)["keyCredentials"]] == [listed["keyId"], chosen]
+    assert graph.call("PATCH", path, json={"keyCredentials": [{**listed, "key": first}]}).is_success
+    assert graph.ok("GET", path)["keyCredentials"] == [listed]
+
+
+def test_a_new_certificate_is_listed_once_it_is_replicated_and_lost_to_a_writer_who_did_not_see_it(graph):
+    made = graph.new_application()
+    with graph.directory.transaction():
+        graph.directory._db.execute("UPDATE object SET created = created - 60 WHERE id = ?", (made["id"],))
+    path = f"/applications/{made['id']}"
+    entry = {"type": "AsymmetricX509Cert", "usage": "Verify"}
+    graph.directory.replication_delay = 30.0
+    first, second = ({**entry, "key": _certificate()[1]} for _ in range(2))
+    assert graph.call("PATCH", path, json={"keyCredentials": [first]}).is_success
+    stale = graph.ok("GET", path)["keyCredentials"]
+    assert stale == []
+    assert graph.call("PATCH", path, json={"keyCredentials": [*stale, second]}).is_success
+    graph.directory.replication_delay = 0.0
+    assert len(graph.ok("GET", path)["keyCredentials"]) == 1
+
+
+def test_a_tenant_that_wants_trusted_authorities_takes_no_certificate_that_signed_itself(graph):
+    made = graph.new_application()
+    rule = {"restrictionType": "trustedCertificateAuthority"}
+    (policy,) = graph.directory.find(graph.tenant, "defaultAppManagementPolicy")  # v1.0 has no word for it
+    policy |= {"isEnabled": True, "applicationRestrictions": {"keyCredentials": [rule]}}
+    graph.directory.replace(graph.tenant, "defaultAppManagementPolicy", policy)
+    body = {"keyCredentials": [{"type": "AsymmetricX509Cert", "usage": "Verify", "key": _certificate()[1]}]}
+    refused = graph.call("PATCH", f"/applications/{made['id']}", json=body)
+    assert refused.json()["error"]["code"] == "CredentialTypeNotAllowedAsPerAppPolicy"
 
 
 def test_verified_publisher_is_for_people_and_for_an_own_domain(graph):
