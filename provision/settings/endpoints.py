@@ -1,10 +1,15 @@
-"""Where Microsoft Entra and Microsoft Graph are: one setting for the azuread plugin and for the SDKs.
+"""Where Microsoft Entra, Graph and Exchange Online are: one setting for the azuread plugin and for the SDKs.
 
 Owns: the clouds' addresses and reading them from a metadata host, as the azuread plugin does (its ``metadataHost`` /
 ``ARM_METADATA_HOSTNAME`` and ``environment`` / ``ARM_ENVIRONMENT``). Does not own: tokens or Graph calls.
 
 Addresses of the named clouds: "Microsoft Graph and Graph Explorer service root endpoints" (Microsoft Graph docs,
-"National cloud deployments") and "National clouds" (Microsoft identity platform docs).
+"National cloud deployments") and "National clouds" (Microsoft identity platform docs). Exchange Online: "Connect to
+Exchange Online PowerShell" (its table of ``ExchangeEnvironmentName`` and hosts) and "How to set up a multifunction
+device or application to send emails"; the hosts for SMTP of the national clouds were not read at a source.
+
+A metadata host does not say where Exchange Online is. When what it gives out is a named cloud's Graph, the answer is
+that cloud's; the local tenant answers for Exchange under its own address, and ``SMTP_ADDRESS`` names its SMTP port.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +31,9 @@ from provision.errors import InvalidInput, ProvisionError, Unreachable
 
 METADATA_PATH = "/metadata/endpoints?api-version=2022-09-01"
 """The version that the azuread plugin asks for (go-azure-sdk, ``sdk/internal/metadata``)."""
+
+SMTP_ADDRESS = "PROVISION_SMTP_ADDRESS"
+"""Names ``host:port`` of SMTP submission beside a metadata host; a cloud known by name is never asked elsewhere."""
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
@@ -50,6 +58,15 @@ class Endpoints:
     """The azuread plugin's word for a cloud known by name; of no effect with ``metadata_host``."""
     ca_file: str | None = None
     """The certificate authorities to trust, in one PEM file; None for the machine's own."""
+    exchange: str = "https://outlook.office365.com"
+    """Exchange Online's address: the admin API and EWS are under it."""
+    exchange_resource: str = "https://outlook.office365.com"
+    """What a token for Exchange Online is for; with the local tenant, too, Microsoft's own name."""
+    smtp_resource: str = "https://outlook.office.com"
+    """What ``SMTP.Send`` belongs to ("Authenticate an IMAP, POP or SMTP connection using OAuth")."""
+    smtp_host: str = "smtp.office365.com"
+    """Where programs hand in mail by SMTP (client submission, STARTTLS)."""
+    smtp_port: int = 587
 
     @property
     def is_local(self) -> bool:
@@ -65,6 +82,26 @@ class Endpoints:
     def graph_scope(self) -> str:
         """The scope that asks for every Graph permission the caller has."""
         return f"{self.graph}/.default"
+
+    @property
+    def exchange_scope(self) -> str:
+        """The scope that asks for every Exchange Online permission the caller has."""
+        return f"{self.exchange_resource}/.default"
+
+    @property
+    def smtp_scope(self) -> str:
+        """The delegated permission to send by SMTP with OAuth; a token for Microsoft Graph does not carry it."""
+        return f"{self.smtp_resource}/SMTP.Send"
+
+    @property
+    def ews(self) -> str:
+        """Exchange Web Services' address."""
+        return f"{self.exchange}/EWS/Exchange.asmx"
+
+    @property
+    def smtp_address(self) -> str:
+        """``host:port`` of SMTP submission, for messages."""
+        return f"{self.smtp_host}:{self.smtp_port}"
 
     @property
     def token_exchange_audience(self) -> str:
@@ -90,6 +127,10 @@ _CLOUDS: dict[str, Endpoints] = {
         "https://management.usgovcloudapi.net",
         "AzureUSGovernment",
         environment="usgovernment",
+        exchange="https://outlook.office365.us",
+        exchange_resource="https://outlook.office365.us",
+        smtp_resource="https://outlook.office365.us",
+        smtp_host="smtp.office365.us",
     ),
     "dod": Endpoints(
         "https://login.microsoftonline.us",
@@ -97,6 +138,10 @@ _CLOUDS: dict[str, Endpoints] = {
         "https://management.usgovcloudapi.net",
         "AzureUSGovernment (DoD)",
         environment="usgovernmentl5",
+        exchange="https://webmail.apps.mil",
+        exchange_resource="https://webmail.apps.mil",
+        smtp_resource="https://webmail.apps.mil",
+        smtp_host="outlook-dod.office365.us",
     ),
     "china": Endpoints(
         "https://login.chinacloudapi.cn",
@@ -104,6 +149,10 @@ _CLOUDS: dict[str, Endpoints] = {
         "https://management.chinacloudapi.cn",
         "AzureChinaCloud",
         environment="china",
+        exchange="https://partner.outlook.cn",
+        exchange_resource="https://partner.outlook.cn",
+        smtp_resource="https://partner.outlook.cn",
+        smtp_host="smtp.partner.outlook.cn",
     ),
 }
 _TOKEN_EXCHANGE = {
@@ -130,10 +179,7 @@ def of_cloud(name: str, *, ca_file: str | None = None) -> Endpoints:
         raise InvalidInput(
             f"There is no cloud environment {name!r}.", remedy=f"Use one of {', '.join([*_CLOUDS, *_ALIASES])}."
         )
-    cloud = _CLOUDS[key]
-    return Endpoints(
-        cloud.login, cloud.graph, cloud.resource_manager, cloud.name, environment=cloud.environment, ca_file=ca_file
-    )
+    return replace(_CLOUDS[key], ca_file=ca_file)
 
 
 def resolve(
@@ -196,7 +242,7 @@ def read_metadata(
         raise unreachable(f"https://{host}", error, ca_file=trusted) from None
     except ValueError:
         raise Unreachable(f"https://{host} does not answer with the endpoints of a cloud.") from None
-    return _from_metadata(document, host, trusted)
+    return _with_exchange(_from_metadata(document, host, trusted), host, environ)
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -225,6 +271,35 @@ def _from_metadata(document: Any, host: str, ca_file: str | None) -> Endpoints:
             raise Unreachable(f"The endpoints given by https://{host} hold an address that is not https.")
     return Endpoints(
         login.rstrip("/"), graph.rstrip("/"), manager.rstrip("/"), str(name), metadata_host=host, ca_file=ca_file
+    )
+
+
+def _with_exchange(found: Endpoints, host: str, environ: Mapping[str, str]) -> Endpoints:
+    """The same with Exchange Online's addresses: a named cloud's by its Graph, else those of the host itself."""
+    named = next((cloud for cloud in _CLOUDS.values() if cloud.graph == found.graph), None)
+    if named is not None:
+        return replace(
+            found,
+            exchange=named.exchange,
+            exchange_resource=named.exchange_resource,
+            smtp_resource=named.smtp_resource,
+            smtp_host=named.smtp_host,
+        )
+    name = urlsplit(f"https://{host}").hostname or host
+    smtp_host, smtp_port = _smtp_address(environ.get(SMTP_ADDRESS) or f"{name}:587")
+    return replace(found, exchange=f"https://{host}", smtp_host=smtp_host, smtp_port=smtp_port)
+
+
+def _smtp_address(text: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"smtp://{text}")
+        if _HOST.fullmatch(text) and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise InvalidInput(
+        f"{SMTP_ADDRESS} is {text!r}, which is not of the form host:port.",
+        remedy="Take it from provision sandbox env, or unset it.",
     )
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from provision.errors import InvalidInput, Unreachable
+from provision.sandbox import Sandbox
 from provision.settings import endpoints
 
 
@@ -79,3 +80,43 @@ def test_a_ca_file_that_is_none_is_named() -> None:
 def test_the_consent_page_is_the_tenants() -> None:
     cloud = endpoints.of_cloud("public")
     assert cloud.admin_consent_url("t", "c") == "https://login.microsoftonline.com/t/adminconsent?client_id=c"
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange", "smtp"),
+    [
+        ("public", "https://outlook.office365.com", "smtp.office365.com:587"),
+        ("usgovernment", "https://outlook.office365.us", "smtp.office365.us:587"),
+        ("dod", "https://webmail.apps.mil", "outlook-dod.office365.us:587"),
+        ("china", "https://partner.outlook.cn", "smtp.partner.outlook.cn:587"),
+    ],
+)
+def test_exchange_is_the_clouds_own(name: str, exchange: str, smtp: str) -> None:
+    cloud = endpoints.of_cloud(name)
+    assert (cloud.exchange, cloud.exchange_scope) == (exchange, f"{exchange}/.default")
+    assert (cloud.ews, cloud.smtp_address) == (f"{exchange}/EWS/Exchange.asmx", smtp)
+
+
+def test_smtp_wants_a_permission_of_outlook_and_not_of_graph() -> None:
+    assert endpoints.of_cloud("public").smtp_scope == "https://outlook.office.com/SMTP.Send"
+
+
+def test_a_cloud_known_by_name_never_sends_elsewhere() -> None:
+    got = endpoints.resolve(environ={"PROVISION_SMTP_ADDRESS": "127.0.0.1:2525"})
+    assert got.smtp_address == "smtp.office365.com:587"
+
+
+def test_the_local_tenant_answers_for_exchange_under_its_own_address(sandbox: Sandbox) -> None:
+    host = sandbox.base_url.removeprefix("https://")
+    got = endpoints.read_metadata(
+        host, ca_file=str(sandbox.ca_file), environ={"PROVISION_SMTP_ADDRESS": "localhost:2525"}
+    )
+    assert (got.exchange, got.exchange_scope) == (sandbox.base_url, "https://outlook.office365.com/.default")
+    assert (got.smtp_host, got.smtp_port) == ("localhost", 2525)
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:0", "localhost:x", "smtp://localhost:25", "a b:25"])
+def test_an_smtp_address_is_host_and_port(sandbox: Sandbox, address: str) -> None:
+    host = sandbox.base_url.removeprefix("https://")
+    with pytest.raises(InvalidInput, match="PROVISION_SMTP_ADDRESS"):
+        endpoints.read_metadata(host, ca_file=str(sandbox.ca_file), environ={"PROVISION_SMTP_ADDRESS": address})
