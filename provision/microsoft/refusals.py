@@ -1,4 +1,4 @@
-"""Microsoft's refusals as one sentence and a remedy each: Entra's AADSTS codes, Graph's statuses, lost connections.
+"""Microsoft's refusals as one sentence and a remedy each: Entra's AADSTS codes, Graph's and Exchange's statuses.
 
 Owns: the tables. Microsoft says never to branch on AADSTS numbers ("Microsoft Entra authentication and authorization
 error codes"); they choose help text here and nothing else.
@@ -158,3 +158,56 @@ def graph_refused(refusal: GraphRefusal, doing: str, needs: str) -> ProvisionErr
     if refusal.status in (400, 404, 409):
         return InvalidInput(f"Microsoft Graph refuses to {doing} ({said}).", remedy="Check the values named there.")
     return ProvisionError(f"Microsoft Graph answers HTTP {refusal.status} to the request to {doing} ({said}).")
+
+
+@dataclass(frozen=True)
+class ExchangeRefusal:
+    """Exchange Online's answer to a cmdlet that it did not run, or that failed."""
+
+    status: int
+    """The HTTP status; cmdlets that fail come as 400 or 404, too."""
+    kind: str
+    """The exception's class without its namespace, such as ``ManagementObjectNotFoundException``; may be empty."""
+    message: str
+    """What the cmdlet says; empty for a bare status."""
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether what the cmdlet names is not there."""
+        return "ObjectNotFound" in self.kind or (self.status == 404 and not self.kind)
+
+
+EXCHANGE_ROLES = (
+    "It takes the application permission Exchange.ManageAsApp (Office 365 Exchange Online) with admin consent, and for "
+    "its service principal the directory role Exchange Administrator{}. A role that was given needs up to 15 minutes."
+)
+"""What an application needs ("App-only authentication for unattended scripts in Exchange Online PowerShell"); the place
+holds the lesser role, where that is enough.
+"""
+RECIPIENTS_TOO = " or, for mailboxes alone, Exchange Recipient Administrator"
+
+
+def exchange_refused(refusal: ExchangeRefusal, doing: str, *, recipients: bool) -> ProvisionError:
+    """The sentence for a cmdlet that Exchange Online refused.
+
+    Args:
+        refusal: Exchange's answer.
+        doing: what was tried, as in "read the mailboxes".
+        recipients: whether it is about recipients alone, for which the lesser role is enough.
+    """
+    said = f" ({refusal.message})" if refusal.message else f" (HTTP {refusal.status}, no reason given)"
+    if refusal.status == 401:
+        return SignInFailed(f"Exchange Online does not accept the sign-in to {doing}.", remedy=_SIGN_IN_AGAIN)
+    if refusal.status == 403:
+        return NotPermitted(
+            f"Exchange Online refuses to {doing}{said}.",
+            remedy=EXCHANGE_ROLES.format(RECIPIENTS_TOO if recipients else ""),
+        )
+    if refusal.status == 429 or refusal.status >= 500:
+        return Unreachable(
+            f"Exchange Online is overloaded: HTTP {refusal.status} to the request to {doing}, after retries.",
+            remedy="Run again in a few minutes; what is done is recorded.",
+        )
+    if refusal.status in (400, 404):
+        return InvalidInput(f"Exchange Online refuses to {doing}{said}.", remedy="Check the values named there.")
+    return ProvisionError(f"Exchange Online answers HTTP {refusal.status} to the request to {doing}{said}.")
