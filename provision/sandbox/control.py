@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from provision.sandbox import people
+from provision.sandbox.exchange import organization
 from provision.sandbox.faults import BadRule
 from provision.sandbox.oidc_issuer import OidcIssuer
 from provision.sandbox.tenancy import Tenancy
@@ -44,6 +47,8 @@ class Control:
             ("GET", "tenants", self._tenants),
             ("POST", "tenants", self._create_tenant),
             ("POST", "ci-token", self._ci_token),
+            ("POST", "tenants/{tenant}/people", self._make_people),
+            ("PUT", "tenants/{tenant}/mail", self._set_mail),
         )
         return [Route(f"/_sandbox/{name}", self._guarded(handler), methods=[verb]) for verb, name, handler in table]
 
@@ -102,6 +107,30 @@ class Control:
     async def _create_tenant(self, request: Request) -> Response:
         body = await _object(request)
         return JSONResponse(self._tenancy.create(body.get("domain"), body.get("edition")), status_code=201)
+
+    async def _make_people(self, request: Request) -> Response:
+        body = await _object(request)
+        rows = body.pop("people", None)
+        if (rows is None) == (not body) or not isinstance(rows, list | None):
+            raise BadRule("people are made by a list 'people', or by one entry alone, for example {\"count\": 100}")
+        wanted = [
+            people.Wanted.parse(row, alias=f"person{secrets.token_hex(4)}")
+            for row in ([body] if rows is None else rows)
+        ]
+        made = people.make(self._world.directory, self._tenant(request), wanted)
+        return JSONResponse(made, status_code=201)
+
+    async def _set_mail(self, request: Request) -> Response:
+        body = await _object(request)
+        stored = organization.set_basic_smtp(self._world.directory, self._tenant(request), body)
+        return JSONResponse(stored)
+
+    def _tenant(self, request: Request) -> str:
+        name = request.path_params["tenant"]
+        found = self._world.directory.tenant(name)
+        if found is None:
+            raise BadRule(f"there is no tenant {name}")
+        return str(found["id"])
 
     async def _ci_token(self, request: Request) -> Response:
         body = await _object(request)

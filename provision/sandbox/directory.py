@@ -14,7 +14,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS object_key (
   tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL COLLATE NOCASE, id TEXT NOT NULL,
   PRIMARY KEY (tenant, kind, name, value, id));
 CREATE INDEX IF NOT EXISTS object_key_id ON object_key (tenant, kind, id);
+CREATE INDEX IF NOT EXISTS object_page ON object (tenant, kind, seq);
 CREATE TABLE IF NOT EXISTS change (
   n INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
   property TEXT NOT NULL, at REAL NOT NULL, UNIQUE (tenant, kind, id, property));
@@ -56,8 +57,16 @@ KEYS: dict[str, tuple[str, ...]] = {
     "authorizationCode": ("_hash",),
     "deviceCode": ("_hash", "userCode"),
     "session": ("_hash",),
+    "mailbox": ("_userId", "EmailAddresses", "Alias", "DisplayName"),
+    "authenticationPolicy": ("Name",),
+    "exchangeServicePrincipal": ("AppId", "ObjectId", "DisplayName"),
+    "managementScope": ("Name",),
+    "managementRoleAssignment": ("Name", "_assigneeId"),
+    "roleGroup": ("Name",),
 }
-"""Which properties of a kind can be looked up without reading every document; a new lookup is one entry."""
+"""Which properties of a kind can be looked up without reading every document; a new lookup is one entry.
+
+Of a property with many values each value is a key of its own."""
 
 TRACKED = ("application", "servicePrincipal")
 """The kinds whose changes are counted, for ``changes``."""
@@ -74,6 +83,18 @@ class Change:
     """Whether it was created, deleted, restored or purged since."""
     properties: frozenset[str]
     """The public properties that were changed since."""
+
+
+_ADD_KEY = "INSERT OR IGNORE INTO object_key VALUES (?, ?, ?, ?, ?)"
+
+
+def _keys(kind: str, document: Document) -> Iterator[tuple[str, str]]:
+    """The names and values under which an object can be found."""
+    for name in KEYS.get(kind, ()):
+        value = document.get(name)
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                yield name, str(one)
 
 
 def public(document: Document) -> Document:
@@ -113,13 +134,15 @@ class Directory:
         clock: the tenant's time.
 
     ``replication_delay`` is how many seconds a new object stays invisible to ``get``, ``find`` and ``all`` (0: none);
-    writers that must see it pass ``fresh=True``.
+    writers that must see it pass ``fresh=True``. ``exchange_delay`` is how many seconds a changed Exchange setting is
+    not yet known to the servers that take mail (``exchange.propagation``).
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.path = path
         self.clock = clock or Clock()
         self.replication_delay = 0.0
+        self.exchange_delay = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -200,6 +223,20 @@ class Directory:
             self._count(tenant, kind, stored["id"], at=created)
         return stored
 
+    def insert_many(self, tenant: str, kind: str, documents: Sequence[Document]) -> None:
+        """Stores many new objects of a kind whose changes are not counted, visible at once; each has its ``id``."""
+        if kind in TRACKED:
+            raise KeyError(f"changes of {kind} are counted; insert them one by one")
+        with self.transaction():
+            self._db.executemany(
+                "INSERT INTO object (tenant, kind, id, doc, created) VALUES (?, ?, ?, ?, 0)",
+                ((tenant, kind, document["id"], json.dumps(document)) for document in documents),
+            )
+            self._db.executemany(
+                _ADD_KEY,
+                ((tenant, kind, *key, document["id"]) for document in documents for key in _keys(kind, document)),
+            )
+
     def replace(self, tenant: str, kind: str, document: Document) -> Document:
         """Stores a changed object under its ``id``; raises KeyError when there is none."""
         with self.transaction():
@@ -218,12 +255,8 @@ class Directory:
         return copy.deepcopy(document)
 
     def _index(self, tenant: str, kind: str, document: Document) -> None:
-        for name in KEYS.get(kind, ()):
-            if document.get(name) is not None:
-                self._db.execute(
-                    "INSERT OR IGNORE INTO object_key VALUES (?, ?, ?, ?, ?)",
-                    (tenant, kind, name, str(document[name]), document["id"]),
-                )
+        for key in _keys(kind, document):
+            self._db.execute(_ADD_KEY, (tenant, kind, *key, document["id"]))
 
     def _count(self, tenant: str, kind: str, identity: str, prop: str = "", *, at: float | None = None) -> None:
         """Counts a change of a property, or (without one) that the object came or went; only the last is kept."""
@@ -280,8 +313,13 @@ class Directory:
             ).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def find(self, tenant: str, kind: str, *, fresh: bool = False, **equals: str) -> list[Document]:
-        """The live objects whose indexed properties (``KEYS``) equal the given values, letter case ignored."""
+    def find(
+        self, tenant: str, kind: str, *, fresh: bool = False, deleted: bool = False, **equals: str
+    ) -> list[Document]:
+        """The live (or soft-deleted) objects whose indexed properties (``KEYS``) equal the given values, oldest first.
+
+        Letter case is ignored.
+        """
         wheres, values = [], []
         for name, value in equals.items():
             if name not in KEYS.get(kind, ()):
@@ -292,10 +330,10 @@ class Directory:
             )
             values += [name, value]
         rows = self._db.execute(
-            "SELECT doc FROM object o WHERE o.tenant = ? AND o.kind = ? AND o.deleted IS NULL AND o.created <= ?"  # noqa: S608
+            "SELECT doc FROM object o WHERE o.tenant = ? AND o.kind = ? AND (o.deleted IS NULL) != ? AND o.created <= ?"  # noqa: S608
             + "".join(f" AND {where}" for where in wheres)
             + " ORDER BY o.seq",
-            (tenant, kind, self._visible_before(fresh), *values),
+            (tenant, kind, deleted, self._visible_before(fresh), *values),
         )
         return [json.loads(row[0]) for row in rows]
 
@@ -307,6 +345,35 @@ class Directory:
             (tenant, kind, deleted, self._visible_before(fresh)),
         )
         return [json.loads(row[0]) for row in rows]
+
+    def page(
+        self, tenant: str, kind: str, *, after: int = 0, limit: int, fresh: bool = False, deleted: bool = False
+    ) -> list[tuple[int, Document]]:
+        """At most ``limit`` objects of a kind, oldest first, each with its place.
+
+        Args:
+            tenant: the tenant's id.
+            kind: which objects.
+            after: the place of the last object of the page before; 0 for the first page. Reading the last page costs as
+                much as reading the first.
+            limit: how many at most.
+            fresh: also those that have not replicated yet.
+            deleted: the soft-deleted ones instead of the live ones.
+        """
+        rows = self._db.execute(
+            "SELECT seq, doc FROM object WHERE tenant = ? AND kind = ? AND seq > ? AND (deleted IS NULL) != ?"
+            " AND created <= ? ORDER BY seq LIMIT ?",
+            (tenant, kind, after, deleted, self._visible_before(fresh), limit),
+        )
+        return [(place, json.loads(text)) for place, text in rows]
+
+    def count(self, tenant: str, kind: str) -> int:
+        """How many live objects of a kind there are."""
+        return int(
+            self._db.execute(
+                "SELECT COUNT(*) FROM object WHERE tenant = ? AND kind = ? AND deleted IS NULL", (tenant, kind)
+            ).fetchone()[0]
+        )
 
     def soft_delete(self, tenant: str, kind: str, identity: str) -> bool:
         """Moves an object to the deleted items; False when there was none."""

@@ -29,7 +29,12 @@ _MATCH_KEYS = ("method", "path", "host", "client")
 _RULE_KEYS = (
     "name", "match", "action", "status", "retry_after", "seconds", "probability", "seed", "after_n", "count",
 )  # fmt: skip
-_CONDITIONS: dict[str, float] = {"replication_delay": 0.0, "clock_skew": 0.0, "token_lifetime": 3599.0}
+_CONDITIONS: dict[str, float] = {
+    "replication_delay": 0.0,
+    "exchange_delay": 0.0,
+    "clock_skew": 0.0,
+    "token_lifetime": 3599.0,
+}
 _SETTING_RULES = "weather.rules"
 _SETTING_CONDITIONS = "weather.conditions"
 
@@ -124,7 +129,7 @@ class Weather:
     """The current faults and conditions of one server.
 
     Args:
-        directory: the store; ``replication_delay`` and the clock's skew are applied to it.
+        directory: the store; both delays and the clock's skew are applied to it.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -137,6 +142,7 @@ class Weather:
 
     def _apply(self) -> None:
         self._directory.replication_delay = self.conditions["replication_delay"]
+        self._directory.exchange_delay = self.conditions["exchange_delay"]
         self._directory.clock.skew = self.conditions["clock_skew"]
 
     @property

@@ -48,6 +48,20 @@ class Tenant:
     """User principal name to password."""
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody made by ``Sandbox.new_people`` and the only copy of his passwords; ``repr`` shows none."""
+
+    user_principal_name: str
+    """A group's address, where a group was asked for."""
+    id: str
+    """The object id of the user or group."""
+    mailbox_id: str | None
+    """The mailbox's ``ExchangeGuid``; also of a soft-deleted one."""
+    password: str | None = field(repr=False)
+    app_password: str | None = field(repr=False)
+
+
 def running(directory: Path) -> ServerState | None:
     """What the server that works on a directory told about itself; None when none does."""
     layout = Layout(directory)
@@ -282,8 +296,29 @@ class Sandbox:
         """
         return Tenant(**self.control.ask("POST", "tenants", {"domain": domain, "edition": edition}))
 
+    def new_people(self, tenant: Tenant | str, *wanted: dict[str, Any]) -> list[Person]:
+        """People in a tenant, each in the state that is asked for.
+
+        Args:
+            tenant: the tenant, or its id or domain.
+            wanted: for each, the fields of ``people.Wanted`` in the control API's spelling, for example
+                ``{"alias": "carl", "mailbox": "shared", "smtpAuth": "on"}`` or ``{"alias": "m", "count": 10000}``.
+        """
+        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        rows = self.control.ask("POST", f"tenants/{name}/people", {"people": list(wanted)})
+        return [
+            Person(row["userPrincipalName"], row["id"], row["mailboxId"], row["password"], row["appPassword"])
+            for row in rows
+        ]
+
+    def set_mail(self, tenant: Tenant | str, **wanted: Any) -> dict[str, Any]:
+        """Sets ``basicSmtpStage`` and ``basicSmtpReenabled`` of a tenant and returns them with the ``stage``."""
+        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        answer: dict[str, Any] = self.control.ask("PUT", f"tenants/{name}/mail", wanted)
+        return answer
+
     def set_faults(self, rules: Sequence[dict[str, Any]] = (), **conditions: float) -> None:
-        """Replaces the rules and changes conditions (``replication_delay``, ``clock_skew``, ``token_lifetime``)."""
+        """Replaces the rules and changes conditions (``replication_delay``, ``exchange_delay``, ``clock_skew``, …)."""
         self.control.ask("PUT", "faults", {"rules": list(rules), "conditions": conditions})
 
     def clear_faults(self) -> None:

@@ -6,14 +6,13 @@ objects (``graph.shapes``). Passwords and the admin application's secret are ran
 
 from __future__ import annotations
 
-import secrets
-import string
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from provision.sandbox import hashing, published
+from provision.sandbox import hashing, people, published
 from provision.sandbox.directory import Directory, Document
+from provision.sandbox.exchange import mailboxes, organization
 from provision.sandbox.graph import shapes
 
 ADMIN_APP_NAME = "Sandbox automation"
@@ -37,6 +36,8 @@ ADMIN_APP_ROLES = (
     "User.ReadWrite.All",
 )
 """Application permissions of Microsoft Graph that the admin application holds, with consent."""
+ADMIN_APP_DIRECTORY_ROLE = "Exchange Administrator"
+"""What makes ``Exchange.ManageAsApp``, which it holds too, worth something ("App-only authentication", step 5)."""
 
 
 EDITIONS = ("p1", "free")
@@ -72,13 +73,13 @@ class _Person:
 
 
 _PEOPLE = (
-    _Person("admin", "Ines", "Administrator", ("Global Administrator",), "user"),
-    _Person("appadmin", "Arturs", "Kalnins", ("Application Administrator",), "user"),
-    _Person("ada", "Ada", "Ozola", mailbox="user"),
-    _Person("bob", "Bob", "Berzins", mailbox="user", sku="EXCHANGESTANDARD"),
+    _Person("admin", "Ines", "Administrator", ("Global Administrator",), mailboxes.USER),
+    _Person("appadmin", "Arturs", "Kalnins", ("Application Administrator",), mailboxes.USER),
+    _Person("ada", "Ada", "Ozola", mailbox=mailboxes.USER),
+    _Person("bob", "Bob", "Berzins", mailbox=mailboxes.USER, sku="EXCHANGESTANDARD"),
     _Person("reader", "Rita", "Reader", sku=None),
-    _Person("dispatch", "Dispatch", "", mailbox="shared", sku=None, enabled=False),
-    _Person("boardroom", "Board", "Room", mailbox="room", sku=None, enabled=False),
+    _Person("dispatch", "Dispatch", "", mailbox=mailboxes.SHARED, sku=None, enabled=False),
+    _Person("boardroom", "Board", "Room", mailbox=mailboxes.ROOM, sku=None, enabled=False),
 )
 _UNITS = {"O365_BUSINESS_PREMIUM": 25, "EXCHANGESTANDARD": 10, "AAD_PREMIUM": 25}
 
@@ -124,12 +125,11 @@ def create_tenant(
         }
         _first_party_clients(directory, tenant, resources[published.GRAPH_APP_ID])
         client_id, secret = _admin_application(directory, tenant, custom, base_url, resources)
+        (principal,) = directory.find(tenant, "servicePrincipal", fresh=True, appId=client_id)
+        membership = {"roleId": roles[ADMIN_APP_DIRECTORY_ROLE], "memberId": principal["id"]}
+        _insert(directory, tenant, "roleMembership", membership)
+        organization.seed(directory, tenant, domain)
     return SeededTenant(tenant, domain, client_id, secret, users)
-
-
-def _new_password() -> str:
-    """A password that meets Entra's complexity rule: three of lower, upper, digit, symbol, at least 8 characters."""
-    return "Aa1-" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(14))
 
 
 def _insert(directory: Directory, tenant: str, kind: str, document: Document) -> Document:
@@ -286,7 +286,7 @@ def _people(directory: Directory, tenant: str, domain: str, custom: str, roles: 
     skus = {sku.part_number: sku for sku in published.SKUS}
     for person in _PEOPLE:
         address = f"{person.alias}@{domain}"
-        password = _new_password()
+        password = people.new_password()
         licences = [skus[person.sku]] if person.sku else []
         user = shapes.complete(
             shapes.USER,
@@ -314,10 +314,12 @@ def _people(directory: Directory, tenant: str, domain: str, custom: str, roles: 
                 "usageLocation": "LV",
                 "userPrincipalName": address,
                 "_passwordHash": hashing.hash_secret(password),
-                "_mailbox": person.mailbox,
             },
         )
-        identity = _insert(directory, tenant, "user", user)["id"]
+        stored = _insert(directory, tenant, "user", user)
+        if person.mailbox:
+            _insert(directory, tenant, mailboxes.KIND, mailboxes.new(directory, stored, person.mailbox))
+        identity = stored["id"]
         for role in person.roles:
             _insert(directory, tenant, "roleMembership", {"roleId": roles[role], "memberId": identity})
         if person.enabled:

@@ -49,7 +49,8 @@ def test_everybody_who_can_sign_in_has_a_password_and_the_roles_are_given(direct
     (role,) = directory.find(made.tenant_id, "directoryRole", roleTemplateId=published.ROLE["Global Administrator"])
     (holder,) = directory.find(made.tenant_id, "roleMembership", roleId=role["id"])
     assert holder["memberId"] == people["admin@contoso.onmicrosoft.com"]["id"]
-    assert {row["_mailbox"] for row in people.values()} == {None, "user", "shared", "room"}
+    types = {row["_userId"]: row["RecipientTypeDetails"] for row in directory.all(made.tenant_id, "mailbox")}
+    assert {types.get(row["id"]) for row in people.values()} == {None, "UserMailbox", "SharedMailbox", "RoomMailbox"}
 
 
 def test_licences_in_use_are_counted(directory):

@@ -8,6 +8,7 @@ does not count.
 from __future__ import annotations
 
 from provision.sandbox.directory import Document
+from provision.sandbox.exchange import mailboxes
 from provision.sandbox.graph import collection, errors, navigation, schema
 from provision.sandbox.graph.call import NO_CONTENT, Answer, Call
 from provision.sandbox.graph.permissions import RULES, authorize
@@ -84,12 +85,14 @@ def restore_deleted_item(call: Call) -> Answer:
     with call.directory.transaction():
         call.directory.restore(call.tenant, kind, document["id"])
         call.directory.replace(call.tenant, kind, restored)
+        if kind == "user":
+            mailboxes.restore(call.directory, call.tenant, document["id"])
     answer = collection.one(call, kind, restored, context="directoryObjects")
     return Answer({**(answer.body or {}), "@odata.type": f"#microsoft.graph.{kind}"})
 
 
 def delete_for_good(call: Call) -> Answer:
-    """DELETE /directory/deletedItems/{id}: an application's federated credentials go with it."""
+    """DELETE /directory/deletedItems/{id}: an application's federated credentials go with it, a user's mailbox too."""
     kind, document = _find(call, write=True)
     with call.directory.transaction():
         if kind == "application":
@@ -97,6 +100,8 @@ def delete_for_good(call: Call) -> Answer:
                 call.tenant, "federatedIdentityCredential", fresh=True, _applicationId=document["id"]
             ):
                 call.directory.remove(call.tenant, "federatedIdentityCredential", row["id"])
+        if kind == "user":
+            mailboxes.purge(call.directory, call.tenant, document["id"])
         call.directory.remove(call.tenant, kind, document["id"])
     return NO_CONTENT
 

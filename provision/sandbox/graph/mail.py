@@ -14,7 +14,8 @@ import re
 import uuid
 from typing import Any
 
-from provision.sandbox.directory import Document
+from provision.sandbox.directory import Directory, Document
+from provision.sandbox.exchange import mailboxes
 from provision.sandbox.graph import collection, errors, schema
 from provision.sandbox.graph.call import Answer, Call
 
@@ -26,8 +27,8 @@ _FOLDERS = {"inbox": "inbox", "sentitems": "sentitems"}
 _BASIC_HIDDEN = ("body", "bodyPreview", "uniqueBody")
 
 
-def _mailbox_owner(call: Call) -> Document:
-    """The user whose mailbox the path names.
+def _mailbox_owner(call: Call) -> tuple[Document, Document]:
+    """The user whom the path names, and his mailbox.
 
     Raises:
         GraphError: no such user, no mailbox, or (delegated) another user's mailbox without a permission for it.
@@ -41,21 +42,22 @@ def _mailbox_owner(call: Call) -> Document:
         user = found[0] if found else None
     if user is None:
         raise errors.GraphError(f"The requested user '{key}' is invalid.", code="ErrorInvalidUser", status=404)
-    if user["_mailbox"] is None:
+    mailbox = mailboxes.of_user(call.directory, call.tenant, user["id"])
+    if mailbox is None:
         raise errors.GraphError(
             "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
             code="MailboxNotEnabledForRESTAPI",
             status=404,
         )
-    return user
+    return user, mailbox
 
 
 def send_mail(call: Call) -> Answer:
     """POST /me/sendMail and /users/{id}/sendMail: 202 with an empty body."""
-    sender = _mailbox_owner(call)
+    sender, mailbox = _mailbox_owner(call)
     if call.caller.delegated and sender["id"] != call.caller.object_id:
         shared = "mail.send.shared" in call.caller.permissions
-        if not shared or call.caller.object_id not in sender.get("_sendAs", ()):
+        if not shared or call.caller.object_id not in mailbox["_sendAs"]:
             raise errors.GraphError(
                 "Access is denied. Check credentials and try again.", code="ErrorAccessDenied", status=403
             )
@@ -69,7 +71,7 @@ def send_mail(call: Call) -> Answer:
         raise errors.schema_mismatch("message")
     attachments = _attachments(message.get("attachments"))
     values = _message_values({k: v for k, v in message.items() if k != "attachments"})
-    _check_sender(sender, values)
+    _check_sender(call, mailbox, values)
     recipients = _recipients(values)
     stored = _complete(call, sender, values, attachments)
     with call.directory.transaction():
@@ -78,7 +80,7 @@ def send_mail(call: Call) -> Answer:
                 call.tenant, "message", {**stored, "id": _new_id(), "_userId": sender["id"], "_folder": "sentitems"}
             )
         for address in recipients:
-            deliver(call, address, stored)
+            deliver(call.directory, call.tenant, address, stored)
     return Answer(status=202)
 
 
@@ -134,12 +136,15 @@ def _attachments(rows: Any) -> list[Document]:
     return result
 
 
-def _check_sender(sender: Document, values: Document) -> None:
-    own = {sender["userPrincipalName"].lower(), (sender["mail"] or "").lower()}
-    own |= {address.partition(":")[2].lower() for address in sender["proxyAddresses"]}
+def _check_sender(call: Call, mailbox: Document, values: Document) -> None:
+    """Refuses ``from`` and ``sender`` of another mailbox, unless its owner lets this one's user send as it."""
+    own = mailboxes.addresses(mailbox)
     for name in ("from", "sender"):
         address = ((values.get(name) or {}).get("emailAddress") or {}).get("address")
-        if address and address.lower() not in own:
+        if not address or address.lower() in own:
+            continue
+        other = mailboxes.by_address(call.directory, call.tenant, address)
+        if other is None or mailbox["_userId"] not in other["_sendAs"]:
             raise errors.GraphError(
                 "The user account which was used to submit this request does not have the right to send mail on behalf "
                 "of the specified sending account.",
@@ -209,16 +214,14 @@ def _complete(call: Call, sender: Document, values: Document, attachments: list[
     }
 
 
-def deliver(call: Call, address: str, message: Document) -> bool:
+def deliver(directory: Directory, tenant: str, address: str, message: Document) -> bool:
     """Puts a copy into the inbox of a local mailbox with this address; False when there is none."""
-    for user in call.all("user"):
-        own = {user["userPrincipalName"].lower(), (user["mail"] or "").lower()}
-        own |= {proxy.partition(":")[2].lower() for proxy in user["proxyAddresses"]}
-        if user["_mailbox"] is not None and address in own:
-            copy = {**message, "id": _new_id(), "bccRecipients": [], "isRead": False}
-            call.directory.insert(call.tenant, "message", {**copy, "_userId": user["id"], "_folder": "inbox"})
-            return True
-    return False
+    mailbox = mailboxes.by_address(directory, tenant, address)
+    if mailbox is None:
+        return False
+    copy = {**message, "id": _new_id(), "bccRecipients": [], "isRead": False}
+    directory.insert(tenant, "message", {**copy, "_userId": mailbox["_userId"], "_folder": "inbox"})
+    return True
 
 
 def _may_read(call: Call, user: Document) -> None:
@@ -245,14 +248,14 @@ def _messages(call: Call, user: Document, folder: str | None) -> list[Document]:
 
 def list_messages(call: Call) -> Answer:
     """GET /users/{id}/messages: all folders, newest first."""
-    user = _mailbox_owner(call)
+    user, _ = _mailbox_owner(call)
     _may_read(call, user)
     return collection.many(call, "message", _messages(call, user, None), context=f"users('{user['id']}')/messages")
 
 
 def list_folder_messages(call: Call) -> Answer:
     """GET /users/{id}/mailFolders/{inbox or sentitems}/messages."""
-    user = _mailbox_owner(call)
+    user, _ = _mailbox_owner(call)
     _may_read(call, user)
     folder = _FOLDERS.get(call.keys["folder"].lower())
     if folder is None:
@@ -263,7 +266,7 @@ def list_folder_messages(call: Call) -> Answer:
 
 def get_message(call: Call) -> Answer:
     """GET /users/{id}/messages/{id}."""
-    user = _mailbox_owner(call)
+    user, _ = _mailbox_owner(call)
     _may_read(call, user)
     for row in _messages(call, user, None):
         if row["id"] == call.keys["message"]:

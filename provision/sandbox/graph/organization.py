@@ -7,6 +7,7 @@ Sources: "user: assignLicense", "subscribedSku resource type".
 from __future__ import annotations
 
 from provision.sandbox.directory import Document
+from provision.sandbox.exchange import mailboxes
 from provision.sandbox.graph import collection, errors, schema
 from provision.sandbox.graph.call import Answer, Call
 from provision.sandbox.graph.users import find as find_user
@@ -87,14 +88,24 @@ def assign_license(call: Call) -> Answer:
         for plan in owned[sku_id]["servicePlans"]
         if plan["servicePlanId"] not in licence["disabledPlans"]
     ]
-    mail_plan = any(p["servicePlanName"].startswith("EXCHANGE_S") for s in held for p in owned[s]["servicePlans"])
-    if mail_plan and user["_mailbox"] is None:
-        user |= _new_mailbox(user)
     with call.directory.transaction():
         for sku in owned.values():
             call.directory.replace(call.tenant, "subscribedSku", sku)
-        call.directory.replace(call.tenant, "user", user)
-    return collection.one(call, "user", user)
+        user = call.directory.replace(call.tenant, "user", user)
+        _provision(call, user)
+    return collection.one(call, "user", call.directory.get(call.tenant, "user", user["id"], fresh=True) or user)
+
+
+def _provision(call: Call, user: Document) -> None:
+    """Exchange Online makes a mailbox for a user with a mail plan, and takes it away with the licence.
+
+    A shared, room or equipment mailbox needs no licence and stays.
+    """
+    mailbox = mailboxes.of_user(call.directory, call.tenant, user["id"])
+    if mailboxes.licensed(user) and mailbox is None:
+        mailboxes.make(call.directory, call.tenant, user)
+    elif not mailboxes.licensed(user) and mailbox is not None and mailbox["RecipientTypeDetails"] == mailboxes.USER:
+        mailboxes.soft_delete(call.directory, call.tenant, user["id"])
 
 
 def _add(user: Document, licence: Document, owned: dict[str, Document], held: dict[str, Document]) -> None:
@@ -115,9 +126,3 @@ def _add(user: Document, licence: Document, owned: dict[str, Document], held: di
             )
         sku["consumedUnits"] += 1
     held[sku_id] = {"disabledPlans": disabled, "skuId": sku_id}
-
-
-def _new_mailbox(user: Document) -> Document:
-    """Exchange Online makes a mailbox for a user with a mail plan."""
-    address = user["mail"] or user["userPrincipalName"]
-    return {"_mailbox": "user", "mail": address, "proxyAddresses": user["proxyAddresses"] or [f"SMTP:{address}"]}

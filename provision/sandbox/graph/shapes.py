@@ -170,7 +170,8 @@ USER: Document = {
     "userType": "Member",
     "_passwordHash": None,
     "_mfa": "off",
-    "_mailbox": None,
+    "_appPasswords": [],
+    "_authenticationPolicy": None,
     "_locked": False,
 }
 

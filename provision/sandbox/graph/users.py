@@ -12,6 +12,7 @@ from typing import Any
 
 from provision.sandbox import hashing
 from provision.sandbox.directory import Document
+from provision.sandbox.exchange import mailboxes
 from provision.sandbox.graph import collection, errors, navigation, schema, shapes
 from provision.sandbox.graph.call import NO_CONTENT, Answer, Call
 
@@ -142,7 +143,8 @@ def update_user(call: Call) -> Answer:
         if name in changes and changes[name] in (None, ""):
             raise errors.invalid_value(name, "User")
     _check_names(call, changes, user)
-    call.directory.replace(call.tenant, "user", shapes.complete(user, changes))
+    after = call.directory.replace(call.tenant, "user", shapes.complete(user, changes))
+    mailboxes.follow(call.directory, call.tenant, after)
     return NO_CONTENT
 
 
@@ -153,9 +155,10 @@ def _sessions_end(call: Call) -> Document:
 
 
 def delete_user(call: Call) -> Answer:
-    """DELETE /users/{id}: to the deleted items."""
+    """DELETE /users/{id}: to the deleted items, with his mailbox."""
     user = find(call)
     with call.directory.transaction():
+        mailboxes.soft_delete(call.directory, call.tenant, user["id"])
         for row in call.directory.find(call.tenant, "roleMembership", fresh=True, memberId=user["id"]):
             call.directory.remove(call.tenant, "roleMembership", row["id"])
         for row in call.directory.find(call.tenant, "oauth2PermissionGrant", fresh=True, principalId=user["id"]):

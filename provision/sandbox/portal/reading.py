@@ -13,6 +13,7 @@ from typing import Any
 
 from provision.sandbox import published
 from provision.sandbox.directory import Directory, Document, public
+from provision.sandbox.exchange import mailboxes
 from provision.sandbox.portal.credentials import Credential, credentials
 
 AUDIENCES = {
@@ -22,7 +23,12 @@ AUDIENCES = {
     "PersonalMicrosoftAccount": "Personal accounts only",
 }
 PLATFORMS = {"web": "Web", "spa": "Single-page application", "publicClient": "Mobile and desktop"}
-MAILBOXES = {"user": "User mailbox", "shared": "Shared mailbox", "room": "Room", "equipment": "Equipment"}
+MAILBOXES = {
+    mailboxes.USER: "User mailbox",
+    mailboxes.SHARED: "Shared mailbox",
+    mailboxes.ROOM: "Room",
+    mailboxes.EQUIPMENT: "Equipment",
+}
 FOLDERS = {"inbox": "Inbox", "sentitems": "Sent items", "drafts": "Drafts", "deleteditems": "Deleted items"}
 
 
@@ -284,7 +290,8 @@ class Tenant:
         roles = {role["id"]: str(role.get("displayName")) for role in self.all("directoryRole")}
         skus = {sku.get("skuId"): str(sku.get("skuPartNumber")) for sku in self.all("subscribedSku")}
         licences = [skus.get(lic.get("skuId"), str(lic.get("skuId"))) for lic in document.get("assignedLicenses") or []]
-        kind = document.get("_mailbox")
+        mailbox = mailboxes.of_user(self._directory, self.id, document["id"])
+        kind = mailbox and mailbox["RecipientTypeDetails"]
         remarks = []
         if not document.get("accountEnabled", True):
             remarks.append("sign-in disabled")
@@ -292,7 +299,7 @@ class Tenant:
             remarks.append("locked")
         if document.get("_mfa") not in {None, "off"}:
             remarks.append({"registered": "MFA registered"}.get(document["_mfa"], "MFA required, not registered"))
-        if kind == "user" and not licences:
+        if kind == mailboxes.USER and not licences:
             remarks.append("mailbox without a licence")
         held = [roles[m["roleId"]] for m in self.all("roleMembership") if m.get("memberId") == document["id"]]
         return User(

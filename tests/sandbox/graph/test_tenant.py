@@ -48,7 +48,8 @@ def test_a_user_is_made_licensed_and_gets_a_mailbox(graph):
     graph.ok("POST", path, json=add)
     details = graph.ok("GET", f"/users/{carl['id']}/licenseDetails")["value"]
     assert [row["skuPartNumber"] for row in details] == ["EXCHANGESTANDARD"]
-    assert graph.directory.get(graph.tenant, "user", carl["id"])["_mailbox"] == "user"
+    (mailbox,) = graph.directory.find(graph.tenant, "mailbox", _userId=carl["id"])
+    assert mailbox["RecipientTypeDetails"] == "UserMailbox"
     used = {row["skuId"]: row["consumedUnits"] for row in graph.ok("GET", "/subscribedSkus")["value"]}
     assert used[sku] == 2
     graph.ok("POST", path, json={"addLicenses": [], "removeLicenses": [sku]})
