@@ -3,7 +3,7 @@
 Owns: the shape of a mailbox (kind ``mailbox``), making, finding, soft-deleting and restoring one, its addresses.
 Does not own: messages (``graph.mail``), the cmdlets (``cmdlets``), whether a protocol lets somebody in.
 Property names are those of ``Get-Mailbox``, ``Get-CASMailbox`` and ``Get-User``. A soft-deleted mailbox is a deleted
-object of the store. Source: "Delete or restore user mailboxes in Exchange Online" (30 days, which are not counted here).
+object of the store. Source: "Delete or restore user mailboxes in Exchange Online" (its 30 days are not counted).
 """
 
 from __future__ import annotations
