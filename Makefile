@@ -31,8 +31,10 @@ demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up` against it, and a 
 test: $(VENV)/.ready browser clients servers  ## all tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
-sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run
+sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run; and a sender during 200 rotations
 	@$(BIN)/python bench/sweep.py
+	@$(BIN)/python bench/gapless.py --kind stack --rotations 10
+	@$(BIN)/python bench/gapless.py
 
 bench: $(VENV)/.ready  ## comparisons, one line each: NAME ratio X goal Y
 	@$(BIN)/python bench/bench.py

@@ -24,6 +24,8 @@ from provision.sandbox.product.refusal import Refused, from_entra, from_graph
 SCOPES = ["Mail.Send", "User.Read"]
 """What the product asks for; MSAL adds ``offline_access openid profile``."""
 _SECONDS = 30.0
+_NAME = {"User-Agent": "Sample TMS"}
+"""Every request says whose it is, so that sign-in and request logs do."""
 _UNKNOWN_TO_ENTRA = "AADSTS7000215"
 """Entra does not know the secret: also for a little while after it was made, until every server has it."""
 
@@ -113,7 +115,7 @@ class Connection:
 
     def _http(self) -> httpx.Client:
         context = ssl.create_default_context(cafile=self._cloud.ca_file)
-        return httpx.Client(verify=context, trust_env=False, timeout=_SECONDS)
+        return httpx.Client(verify=context, trust_env=False, timeout=_SECONDS, headers=_NAME)
 
     def _secrets(self) -> tuple[str, ...]:
         try:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import httpx
 import pytest
+import visitor
 from customer import Customer
 from standardwebhooks import Webhook
 
@@ -90,25 +89,7 @@ def stored(sandbox: Sandbox, code: str) -> dict[str, Any]:
 
 def connect(http: httpx.Client, customer: Customer) -> None:
     """Ada presses "Connect to Microsoft" and signs in."""
-    user, password = customer.user("ada")
-    connect = f"/{customer.company}/Services/Office365Connect.aspx"
-    page = http.post(connect, headers={"Origin": str(http.base_url).rstrip("/")}, follow_redirects=True)
-    form = _Form()
-    form.feed(page.text)
-    fields = {**form.fields, "loginfmt": user, "passwd": password}
-    landed = http.post(urljoin(str(page.url), form.action), data=fields, follow_redirects=True)
-    assert landed.url.path.endswith("Office365Setup.aspx"), landed.text
-
-
-class _Form(HTMLParser):
-    action, fields = "", {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form" and not self.action:
-            self.action = given["action"]
-        elif tag == "input" and given.get("type") == "hidden":
-            self.fields = {**self.fields, given["name"]: given.get("value", "")}
+    visitor.connect(http, customer.company, *customer.user("ada"))
 
 
 def test_the_next_mail_leaves_with_the_new_secret_and_the_old_one_can_go(shop: Shop, sandbox: Sandbox) -> None:
