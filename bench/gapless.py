@@ -329,10 +329,10 @@ def main() -> int:
     for problem in found.problems[:20]:
         print(f"  {problem}", file=sys.stderr)
     took = sorted(mail.seconds for mail in found.sent)
+    times = f"a send takes {took[len(took) // 2]:.2f} s, the slowest {took[-1]:.2f} s"
     print(
         f"rotate-under-weather {arguments.kind} rotations {found.rotations} sends {len(found.sent)} "
-        f"failed {found.failed} orphaned {found.orphaned}  ({found.runs} runs; a send takes {took[len(took) // 2]:.2f} s, "
-        f"the slowest {took[-1]:.2f} s)",
+        f"failed {found.failed} orphaned {found.orphaned}  ({found.runs} runs; {times})",
         flush=True,
     )
     return 0 if found.rotations == arguments.rotations and not found.failed and not found.orphaned else 1
