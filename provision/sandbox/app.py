@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from provision.sandbox import metadata
 from provision.sandbox.control import Control
 from provision.sandbox.entra.routes import entra_routes, userinfo_routes
+from provision.sandbox.ews import cloud
 from provision.sandbox.graph import graph_app
 from provision.sandbox.keys import SigningKeys
 from provision.sandbox.oidc_issuer import OidcIssuer
+from provision.sandbox.onpremises.routes import OnPremises
 from provision.sandbox.portal import routes as portal_routes
 from provision.sandbox.requestlog import RequestLog, host_name
 from provision.sandbox.tenancy import Tenancy
@@ -34,6 +36,12 @@ _PUBLIC_SURFACES: dict[str, str] = {
     "graph.microsoft.com": "graph",
     "management.azure.com": "arm",
     "management.core.windows.net": "arm",
+    "outlook.office365.com": "exchange",
+    "outlook.office.com": "exchange",
+    "autodiscover-s.outlook.com": "exchange",
+    "contoso.example": "onpremises",
+    "mail.contoso.example": "onpremises",
+    "autodiscover.contoso.example": "onpremises",
 }
 """Which surface a public host name shows; on the local address all of them answer."""
 
@@ -99,12 +107,15 @@ def build_app(world: World, tenancy: Tenancy, *, issuer_keys: SigningKeys) -> AS
     """
     issuer = OidcIssuer(world.base_url, issuer_keys, world.directory.clock)
     entra = entra_routes(issuer)
+    servers = OnPremises(world)
     everything = [
         *Control(world, tenancy, issuer).routes(),
         *issuer.routes(),
         *metadata.routes(),
         *userinfo_routes(),
         *portal_routes(world),
+        *cloud.routes(),
+        *servers.routes(),
         Route("/", _home),
         Route("/robots.txt", _robots),
         *entra,
@@ -114,6 +125,8 @@ def build_app(world: World, tenancy: Tenancy, *, issuer_keys: SigningKeys) -> AS
         "graph": _application(world, userinfo_routes()),
         "login": _application(world, entra),
         "arm": _application(world, metadata.routes()),
+        "exchange": _application(world, cloud.routes()),
+        "onpremises": _application(world, servers.routes(prefix="")),
     }
     dispatcher = Dispatcher(world, graph_app(world), surfaces, _application(world, everything))
     return RequestLog(WeatherMiddleware(dispatcher, world.weather, world.directory.clock), world.directory)

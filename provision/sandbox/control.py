@@ -16,9 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from provision.sandbox import people
+from provision.sandbox.ews import switches
 from provision.sandbox.exchange import organization
 from provision.sandbox.faults import BadRule
 from provision.sandbox.oidc_issuer import OidcIssuer
+from provision.sandbox.onpremises import accounts
 from provision.sandbox.tenancy import Tenancy
 from provision.sandbox.world import World
 
@@ -49,6 +51,8 @@ class Control:
             ("POST", "ci-token", self._ci_token),
             ("POST", "tenants/{tenant}/people", self._make_people),
             ("PUT", "tenants/{tenant}/mail", self._set_mail),
+            ("PUT", "tenants/{tenant}/ews", self._set_ews),
+            ("POST", "tenants/{tenant}/onpremises", self._make_accounts),
         )
         return [Route(f"/_sandbox/{name}", self._guarded(handler), methods=[verb]) for verb, name, handler in table]
 
@@ -124,6 +128,16 @@ class Control:
         body = await _object(request)
         stored = organization.set_basic_smtp(self._world.directory, self._tenant(request), body)
         return JSONResponse(stored)
+
+    async def _set_ews(self, request: Request) -> Response:
+        return JSONResponse(switches.put(self._world.directory, self._tenant(request), await _object(request)))
+
+    async def _make_accounts(self, request: Request) -> Response:
+        body = await _object(request)
+        if not isinstance(body.get("people"), list):
+            raise BadRule("accounts are made by a list 'people'")
+        made = accounts.create(self._world.directory, self._tenant(request), body["people"])
+        return JSONResponse(made, status_code=201)
 
     def _tenant(self, request: Request) -> str:
         name = request.path_params["tenant"]

@@ -63,6 +63,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "managementScope": ("Name",),
     "managementRoleAssignment": ("Name", "_assigneeId"),
     "roleGroup": ("Name",),
+    "onPremisesAccount": ("mail",),
 }
 """Which properties of a kind can be looked up without reading every document; a new lookup is one entry.
 

@@ -317,6 +317,18 @@ class Sandbox:
         answer: dict[str, Any] = self.control.ask("PUT", f"tenants/{name}/mail", wanted)
         return answer
 
+    def set_ews(self, tenant: Tenant | str, **wanted: Any) -> dict[str, Any]:
+        """Sets who may use Exchange Web Services in Exchange Online (see ``ews.switches.put``)."""
+        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        answer: dict[str, Any] = self.control.ask("PUT", f"tenants/{name}/ews", wanted)
+        return answer
+
+    def new_accounts(self, tenant: Tenant | str, *wanted: dict[str, Any]) -> list[dict[str, str]]:
+        """Accounts of the customer's own directory beside a tenant (see ``onpremises.accounts.create``)."""
+        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        made: list[dict[str, str]] = self.control.ask("POST", f"tenants/{name}/onpremises", {"people": list(wanted)})
+        return made
+
     def set_faults(self, rules: Sequence[dict[str, Any]] = (), **conditions: float) -> None:
         """Replaces the rules and changes conditions (``replication_delay``, ``exchange_delay``, ``clock_skew``, …)."""
         self.control.ask("PUT", "faults", {"rules": list(rules), "conditions": conditions})

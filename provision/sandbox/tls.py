@@ -38,8 +38,12 @@ PUBLIC_HOSTS: tuple[str, ...] = (
     "admin.googleapis.com",
     "oauth2.googleapis.com",
     "my.cloudex.app",
+    "contoso.example",
+    "mail.contoso.example",
+    "autodiscover.contoso.example",
 )
-"""Names of Microsoft, Google and the sample product, for clients whose hosts are fixed (in a network namespace)."""
+"""Names of Microsoft, Google, the sample product and the first tenant's own Exchange, for clients whose hosts are fixed
+(in a network namespace)."""
 
 _AUTHORITY_DAYS = 3650
 _LEAF_DAYS = 390
