@@ -26,6 +26,7 @@ _ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("AZURE_CLIENT_ID", "adminClientId"),
     ("ARM_CLIENT_SECRET", "adminClientSecret"),
     ("AZURE_CLIENT_SECRET", "adminClientSecret"),
+    ("PROVISION_SMTP_ADDRESS", "smtpAddress"),
 )
 """Which variables ``env`` sets, from which entry of the ready line."""
 
@@ -41,6 +42,7 @@ def add_commands(subparsers: Any) -> None:
     start.add_argument(
         "--port", type=_port, help="port; by default the last run's, else 8443 when free, else any free one; 0: any"
     )
+    start.add_argument("--smtp-port", type=_port, help="port of SMTP submission; chosen likewise, 2587 instead of 8443")
     start.add_argument("--address", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     start.add_argument("--public-names", action="store_true", help="answer for Microsoft's own host names too")
     start.add_argument("--detach", action="store_true", help="return when ready and keep running in the background")
@@ -133,7 +135,9 @@ def _ask(arguments: argparse.Namespace, method: str, name: str, body: Any = None
 def _start(arguments: argparse.Namespace) -> int:
     from provision.sandbox.config import ServerConfig, ServerState
 
-    config = ServerConfig(_directory(arguments), arguments.port, arguments.address, arguments.public_names)
+    config = ServerConfig(
+        _directory(arguments), arguments.port, arguments.address, arguments.public_names, arguments.smtp_port
+    )
 
     def announce(state: ServerState) -> None:
         if arguments.json:
@@ -141,6 +145,7 @@ def _start(arguments: argparse.Namespace) -> int:
         else:
             print(f"The local tenant {state.domain} ({state.tenant_id}) is ready at {state.base_url}")
             print(f"  its page:        {state.portal_url}")
+            print(f"  takes mail at:   {state.smtp_address} (SMTP, STARTTLS)")
             print(f"  CA certificate:  {state.ca_file}")
             print('  for your shell:  eval "$(provision sandbox env)"', flush=True)
 

@@ -11,6 +11,8 @@ import platformdirs
 
 DEFAULT_PORT = 8443
 """Taken when free and nothing else was asked for."""
+DEFAULT_SMTP_PORT = 2587
+"""Likewise for SMTP submission, whose own port 587 needs the superuser."""
 
 
 class SandboxError(Exception):
@@ -80,6 +82,7 @@ class ServerConfig:
     """How a server is asked to listen.
 
     ``port`` None: the port of the last run, else 8443 when free, else any free one; 0: any free one.
+    ``smtp_port``: likewise, with 2587.
     ``public_names``: answer by ``Host`` for Microsoft's own names too.
     """
 
@@ -87,6 +90,7 @@ class ServerConfig:
     port: int | None = None
     address: str = "127.0.0.1"
     public_names: bool = False
+    smtp_port: int | None = None
 
     @property
     def layout(self) -> Layout:
@@ -109,6 +113,11 @@ class ServerState:
     control_token: str = field(repr=False)
     users: dict[str, str] = field(repr=False)
     smtp_address: str | None = None
+
+    @property
+    def smtp_port(self) -> int | None:
+        """The port of ``smtp_address``."""
+        return int(self.smtp_address.rpartition(":")[2]) if self.smtp_address else None
 
     @property
     def portal_url(self) -> str:

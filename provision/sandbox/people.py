@@ -63,6 +63,8 @@ class Wanted:
     blocked_outbound: bool = False
     send_as: Sequence[str] = ()
     """User principal names of those who may send as this mailbox."""
+    full_access: Sequence[str] = ()
+    """User principal names of those who may open this mailbox."""
     members: Sequence[str] = ()
     """Of a group: user principal names."""
 
@@ -154,7 +156,7 @@ class _Making:
             self._tenant, "authenticationPolicy", fresh=True, Name=row.authentication_policy
         ):
             raise BadPeople(f"there is no authentication policy {row.authentication_policy!r}")
-        for name in (*row.send_as, *row.members):
+        for name in (*row.send_as, *row.full_access, *row.members):
             self._user_id(name)
 
     def _user_id(self, name: str) -> str:
@@ -229,6 +231,7 @@ class _Making:
         mailbox = mailboxes.new(self._directory, user, _MAILBOX_TYPES[row.mailbox]) | {
             "SmtpClientAuthenticationDisabled": _SMTP_AUTH[row.smtp_auth],
             "_sendAs": [self._user_id(name) for name in row.send_as],
+            "_fullAccess": [self._user_id(name) for name in row.full_access],
             "_softDeleted": self._now if row.mailbox == "softdeleted" else None,
             "_restoredAt": self._now if row.mailbox == "restored" else None,
             "_blockedOutbound": row.blocked_outbound,

@@ -98,6 +98,8 @@ def _command(config: ServerConfig, *, lifeline: bool) -> list[str]:
     command += ["--address", config.address]
     if config.port is not None:
         command += ["--port", str(config.port)]
+    if config.smtp_port is not None:
+        command += ["--smtp-port", str(config.smtp_port)]
     if config.public_names:
         command.append("--public-names")
     if lifeline:
@@ -177,6 +179,7 @@ class Sandbox:
         port: 0 for any free one.
         address: the address to listen on.
         public_names: answer by ``Host`` for Microsoft's own names too.
+        smtp_port: of SMTP submission; 0 for any free one.
     """
 
     def __init__(
@@ -186,10 +189,11 @@ class Sandbox:
         port: int = 0,
         address: str = "127.0.0.1",
         public_names: bool = False,
+        smtp_port: int = 0,
     ) -> None:
         self._temporary = directory is None
         chosen = Path(tempfile.mkdtemp(prefix="provision-sandbox-")) if directory is None else directory
-        self._config = ServerConfig(chosen, port, address, public_names)
+        self._config = ServerConfig(chosen, port, address, public_names, smtp_port)
         self._state: ServerState | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -235,6 +239,13 @@ class Sandbox:
     def base_url(self) -> str:
         """``https://localhost:PORT``."""
         return self.state.base_url
+
+    @property
+    def smtp_address(self) -> str:
+        """``localhost:PORT`` of SMTP submission."""
+        if self.state.smtp_address is None:
+            raise NotRunning("the local tenant takes no mail")
+        return self.state.smtp_address
 
     @property
     def ca_file(self) -> Path:

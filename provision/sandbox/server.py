@@ -1,6 +1,6 @@
-"""The server process: one store, one listening socket with TLS, every room of the local tenant behind it.
+"""The server process: one store, a listening socket with TLS and one for SMTP, every room of the local tenant behind.
 
-Owns: assembling, the socket, readiness, the state file, stopping.
+Owns: assembling, the sockets, readiness, the state file, stopping.
 Does not own: starting a process (``process``), what any address answers.
 """
 
@@ -23,6 +23,7 @@ import uvicorn
 from provision.sandbox.app import build_app
 from provision.sandbox.config import (
     DEFAULT_PORT,
+    DEFAULT_SMTP_PORT,
     AlreadyRunning,
     CannotListen,
     SandboxError,
@@ -32,6 +33,7 @@ from provision.sandbox.config import (
 from provision.sandbox.directory import Directory
 from provision.sandbox.faults import Weather
 from provision.sandbox.keys import SigningKeys, write_private
+from provision.sandbox.submission import Submission
 from provision.sandbox.tenancy import Tenancy
 from provision.sandbox.tls import Certificates
 from provision.sandbox.world import World
@@ -43,9 +45,16 @@ class _Server(uvicorn.Server):
     """Uvicorn that tells when it is ready and takes a signal as an ordinary end (exit code 0)."""
 
     def __init__(
-        self, config: uvicorn.Config, *, weather: Weather, when_ready: Callable[[], None], lifeline: int | None
+        self,
+        config: uvicorn.Config,
+        *,
+        submission: Submission,
+        weather: Weather,
+        when_ready: Callable[[], None],
+        lifeline: int | None,
     ) -> None:
         super().__init__(config)
+        self._submission = submission
         self._weather = weather
         self._when_ready = when_ready
         self._lifeline = lifeline
@@ -53,9 +62,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts listening, then tells."""
         await super().startup(sockets)
+        await self._submission.start()
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._lifeline_pulled)
         self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops both sides."""
+        await self._submission.stop()
+        await super().shutdown(sockets)
 
     def _lifeline_pulled(self) -> None:
         if self._lifeline is not None and not os.read(self._lifeline, 1024):
@@ -87,9 +102,9 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         yield lock
 
 
-def _listen(config: ServerConfig, last_port: int | None) -> socket.socket:
-    """A listening socket on the port asked for, or on the first that is free of: last run's, 8443, any."""
-    candidates = [config.port] if config.port is not None else [*filter(None, [last_port]), DEFAULT_PORT, 0]
+def _listen(config: ServerConfig, asked: int | None, last: int | None, default: int) -> socket.socket:
+    """A listening socket on the port asked for, or on the first that is free of: last run's, the default, any."""
+    candidates = [asked] if asked is not None else [*filter(None, [last]), default, 0]
     family = socket.AF_INET6 if ":" in config.address else socket.AF_INET
     for port in candidates:
         # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it each answer waits 40 ms.
@@ -107,11 +122,14 @@ def _listen(config: ServerConfig, last_port: int | None) -> socket.socket:
     raise CannotListen(f"cannot listen on {config.address}")
 
 
-def _base_url(config: ServerConfig, port: int) -> str:
-    """The server's address as clients write it; loopback is called localhost, which every client accepts."""
+def _host(config: ServerConfig) -> str:
+    """The server's host as clients write it; loopback is called localhost, which every client accepts."""
     host = "localhost" if config.address in {"127.0.0.1", "::1", "0.0.0.0", "::", "localhost"} else config.address  # noqa: S104
-    host = f"[{host}]" if ":" in host else host
-    return f"https://{host}" if port == 443 else f"https://{host}:{port}"
+    return f"[{host}]" if ":" in host else host
+
+
+def _base_url(config: ServerConfig, port: int) -> str:
+    return f"https://{_host(config)}" if port == 443 else f"https://{_host(config)}:{port}"
 
 
 def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], lifeline: int | None = None) -> None:
@@ -136,8 +154,10 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
         raise SandboxError(f"{layout.directory} cannot be used for the local tenant: {error.strerror}") from None
     with _locked(layout.lock_file):
         last = ServerState.read(layout.state_file)
-        listener = _listen(config, last.port if last else None)
+        listener = _listen(config, config.port, last.port if last else None, DEFAULT_PORT)
         port: int = listener.getsockname()[1]
+        smtp_listener = _listen(config, config.smtp_port, last.smtp_port if last else None, DEFAULT_SMTP_PORT)
+        smtp_address = f"{_host(config)}:{smtp_listener.getsockname()[1]}"
         certificates = Certificates(layout.directory)
         certificates.ensure(config.address)
         directory = Directory(layout.store_file)
@@ -148,7 +168,7 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
             weather=Weather(directory),
             public_names=config.public_names,
         )
-        tenancy = Tenancy(world, layout, port=port, ca_file=certificates.ca_file)
+        tenancy = Tenancy(world, layout, port=port, smtp_address=smtp_address, ca_file=certificates.ca_file)
         app = build_app(world, tenancy, issuer_keys=SigningKeys.load(layout.issuer_key_file))
         uvicorn_config = uvicorn.Config(
             app,
@@ -165,7 +185,20 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
         )
         state = tenancy.state()
         write_private(layout.state_file, state.to_json())
-        server = _Server(uvicorn_config, weather=world.weather, when_ready=lambda: when_ready(state), lifeline=lifeline)
+        submission = Submission(
+            world,
+            smtp_listener,
+            address=smtp_address,
+            certificate=certificates.server_file,
+            key=certificates.server_key_file,
+        )
+        server = _Server(
+            uvicorn_config,
+            submission=submission,
+            weather=world.weather,
+            when_ready=lambda: when_ready(state),
+            lifeline=lifeline,
+        )
         try:
             asyncio.run(server.serve(sockets=[listener]))
         finally:

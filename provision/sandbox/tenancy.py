@@ -28,13 +28,15 @@ class Tenancy:
         world: the server.
         layout: its files.
         port: the port it listens on.
+        smtp_address: where it takes mail.
         ca_file: the private authority's certificate.
     """
 
-    def __init__(self, world: World, layout: Layout, *, port: int, ca_file: Path) -> None:
+    def __init__(self, world: World, layout: Layout, *, port: int, smtp_address: str, ca_file: Path) -> None:
         self._world = world
         self._layout = layout
         self._port = port
+        self._smtp_address = smtp_address
         self._ca_file = ca_file
         self.control_token = secrets.token_urlsafe(32)
         if not world.directory.tenants():
@@ -105,5 +107,6 @@ class Tenancy:
             base_url=self._world.base_url,
             ca_file=str(self._ca_file),
             control_token=self.control_token,
+            smtp_address=self._smtp_address,
             **first,
         )

@@ -35,13 +35,27 @@ def check_password(directory: Directory, tenant_id: str, user: Document, passwor
     Raises:
         EntraError: 50053 locked, 50126 wrong password, 50057 disabled.
     """
-    if user.get("_locked") or user.get("_failedSignIns", 0) >= _LOCK_AFTER:
-        raise EntraError(50053)
+    _check_unlocked(user)
     if not hashing.matches(password, user.get("_passwordHash") or ""):
         directory.replace(tenant_id, "user", {**user, "_failedSignIns": user.get("_failedSignIns", 0) + 1})
         raise EntraError(50126)
     if user.get("_failedSignIns"):
         directory.replace(tenant_id, "user", {**user, "_failedSignIns": 0})
+    _check_enabled(user)
+
+
+def check_unlocked_and_enabled(user: Document) -> None:
+    """As ``check_password``, for an account that proved itself with something other than its password."""
+    _check_unlocked(user)
+    _check_enabled(user)
+
+
+def _check_unlocked(user: Document) -> None:
+    if user.get("_locked") or user.get("_failedSignIns", 0) >= _LOCK_AFTER:
+        raise EntraError(50053)
+
+
+def _check_enabled(user: Document) -> None:
     if not user.get("accountEnabled", True):
         raise EntraError(50057)
 

@@ -49,16 +49,33 @@ class SignInEvent:
         self.tenant_id, self.user_id, self.resource_name = tenant_id, user_id, resource_name
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Where a sign-in came from."""
+
+    address: str
+    agent: str = ""
+    """The user agent, where the protocol has one."""
+
+
 def record(request: Request, event: SignInEvent, incident: Incident, error: EntraError | None = None) -> None:
+    """Writes the entry of a sign-in that came over HTTP and ended (see ``record_from``)."""
+    peer = Peer(request.client.host if request.client else "", request.headers.get("user-agent", ""))
+    record_from(request.app.state.world, peer, event, incident, error)
+
+
+def record_from(
+    world: World, peer: Peer, event: SignInEvent, incident: Incident, error: EntraError | None = None
+) -> None:
     """Writes the entry of a sign-in that ended; none when its tenant, its client or its user stayed unknown.
 
     Args:
-        request: whose address and user agent the entry names.
+        world: the running server.
+        peer: whose address and user agent the entry names.
         event: what is known.
         incident: its request id is the entry's id.
         error: why it was refused; None for a success.
     """
-    world: World = request.app.state.world
     tenant_id, client = event.tenant_id, event.client
     if tenant_id is None or client is None or (event.kind != "servicePrincipal" and event.user_id is None):
         return
@@ -69,8 +86,8 @@ def record(request: Request, event: SignInEvent, incident: Incident, error: Entr
         "createdDateTime": world.directory.clock.iso(),
         "appId": client.app_id,
         "appDisplayName": client.name,
-        "ipAddress": request.client.host if request.client else "",
-        "userAgent": request.headers.get("user-agent", ""),
+        "ipAddress": peer.address,
+        "userAgent": peer.agent,
         "correlationId": incident.correlation_id,
         "conditionalAccessStatus": "failure" if error and error.code in _BY_CONDITIONAL_ACCESS else "notApplied",
         "appliedConditionalAccessPolicies": [],

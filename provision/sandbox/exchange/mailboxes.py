@@ -2,8 +2,9 @@
 
 Owns: the shape of a mailbox (kind ``mailbox``), making, finding, soft-deleting and restoring one, its addresses.
 Does not own: messages (``graph.mail``), the cmdlets (``cmdlets``), whether a protocol lets somebody in.
-Property names are those of ``Get-Mailbox``, ``Get-CASMailbox`` and ``Get-User``. A soft-deleted mailbox is a deleted
-object of the store. Source: "Delete or restore user mailboxes in Exchange Online" (its 30 days are not counted).
+Property names are those of ``Get-Mailbox``, ``Get-CASMailbox`` and ``Get-User``; ``_sendAs`` and ``_fullAccess`` are
+ids of users and of Exchange's service principals. A soft-deleted mailbox is a deleted object of the store.
+Source: "Delete or restore user mailboxes in Exchange Online" (its 30 days are not counted).
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def new(directory: Directory, user: Document, kind: str = USER) -> Document:
         "EwsEnabled": None,
         "AuthenticationPolicy": user.get("_authenticationPolicy"),
         "_sendAs": [],
+        "_fullAccess": [],
         "_softDeleted": None,
         "_restoredAt": None,
         "_blockedOutbound": False,
