@@ -1,4 +1,4 @@
-"""Until when a client secret lives: what was asked for, or the longest that the tenant's policy allows."""
+"""Until when a client secret or a certificate lives: what was asked for, or the longest that the policy allows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from provision.settings.stack import StackSettings
 
 MAX_MONTHS = 24
 """The portal offers no more ("Add and manage application credentials in Microsoft Entra ID")."""
+
+LONGEST_CERTIFICATE = timedelta(days=366)
+"""``endDateTime`` "can be a maximum of one year from the startDateTime" ("Add a certificate to an app using Microsoft
+Graph")."""
 
 _MARGIN = timedelta(minutes=10)
 """Between our clock and Entra's, and between this reckoning and the request."""
@@ -63,6 +67,43 @@ def lifetime(settings: StackSettings, rules: CredentialRules, now: datetime) -> 
     note = (
         f"{rules.source[:1].upper()}{rules.source[1:]} allows client secrets for at most {_days(rules.max_lifetime)}: "
         f"this one expires on {longest:%Y-%m-%d} instead of {wanted:%Y-%m-%d}."
+    )
+    return Lifetime(longest, note)
+
+
+def certificate_lifetime(asked: timedelta | None, rules: CredentialRules, now: datetime) -> Lifetime:
+    """When a certificate made now expires.
+
+    Args:
+        asked: how long it shall live; None for a year, or as long as the policy allows.
+        rules: what the tenant's policies allow.
+        now: the present, UTC.
+
+    Raises:
+        InvalidInput: it is not between a day and a year.
+        PolicyRefuses: a policy forbids certificates that sign themselves, or one that lives as long as was asked for.
+    """
+    if not rules.allowed:
+        raise PolicyRefuses(
+            f"No certificate can be made here: {rules.source} takes only those of the tenant's trusted authorities.",
+            remedy="Ask an administrator for an exemption of this application, or use provision credential federated.",
+        )
+    if asked is not None and not _SHORTEST <= asked <= LONGEST_CERTIFICATE:
+        raise InvalidInput(
+            f"A certificate cannot live {_days(asked)}: Microsoft takes a day to a year.",
+            remedy="For example --days 90.",
+        )
+    if rules.max_lifetime is None or (asked or LONGEST_CERTIFICATE) <= rules.max_lifetime:
+        return Lifetime(now + (asked or timedelta(days=365)))
+    if asked is not None:
+        raise PolicyRefuses(
+            f"The certificate shall live {_days(asked)}: {rules.source} allows at most {_days(rules.max_lifetime)}.",
+            remedy=f"Ask for less: --days {max(1, rules.max_lifetime.days)}",
+        )
+    longest = now + rules.max_lifetime - _MARGIN
+    source = f"{rules.source[:1].upper()}{rules.source[1:]}"
+    note = (
+        f"{source} allows certificates for at most {_days(rules.max_lifetime)}: this one expires on {longest:%Y-%m-%d}."
     )
     return Lifetime(longest, note)
 

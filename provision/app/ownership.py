@@ -52,3 +52,12 @@ def other_stack(tags: Iterable[str], own: str) -> str | None:
     """
     names = (tag.removeprefix(_STACK).partition("#")[0] for tag in tags if tag.startswith(_STACK))
     return next((name for name in names if name != own.removeprefix(_STACK).partition("#")[0]), None)
+
+
+def stack_of(tags: Iterable[str]) -> str | None:
+    """The stack (``project/stack``) that a registration belongs to, by its tags; None when it is no stack's.
+
+    Args:
+        tags: the registration's.
+    """
+    return next((tag.removeprefix(_STACK).partition("#")[0] for tag in tags if tag.startswith(_STACK)), None)

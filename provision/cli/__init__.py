@@ -11,10 +11,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from provision.cli import engine, registration, rotate, sandbox, secrets
+from provision.cli import credential, engine, registration, rotate, sandbox, secrets
 from provision.errors import Interrupted, InvalidInput, ProvisionError
 
-_COMMANDS = (registration, rotate, secrets, engine, sandbox)
+_COMMANDS = (registration, rotate, credential, secrets, engine, sandbox)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from provision.errors import Usage
 
 if TYPE_CHECKING:
     from provision.onboard.rotating import Plan, RotateRequest, Rotating
+    from provision.secrets.due import Pace
     from provision.secrets.rotation import Report
 
 Subparsers = Any  # argparse does not name the type of add_subparsers()
@@ -43,14 +44,7 @@ def add_commands(subparsers: Subparsers) -> None:
         metavar="KIND:PLACE",
         help="where the secret is used (docs/sinks.md); may be repeated; default: the stack's secretSinks",
     )
-    how.add_argument("--overlap", type=_span, help="how long the old secret goes on working (default: 7d)")
-    how.add_argument("--margin", type=_span, help="how much life beyond the overlap is left when it is due (30d)")
-    how.add_argument("--now", action="store_true", help="rotate although it is not due")
-    how.add_argument("--wait", action="store_true", help="stay until the overlap is over, and retire in this run")
-    how.add_argument("--dry-run", action="store_true", help="say what would be done; nothing is changed")
-    how.add_argument(
-        "--retire", action="append", default=[], metavar="KEYID", help="retire a secret that somebody else made, too"
-    )
+    add_pace(how)
     how.add_argument("--compromised", action="store_true", help="rotate now, and retire what was there at once")
     how.add_argument(
         "--revoke-sessions",
@@ -60,15 +54,28 @@ def add_commands(subparsers: Subparsers) -> None:
         help="with --compromised: end this user's sessions and refresh tokens, too",
     )
     how.add_argument("--refresh-token-file", type=Path, help="a user's refresh token, redeemed as a further proof")
+
+
+def add_pace(how: Any) -> None:
+    """Adds the options that every rotation has, of whatever kind."""
+    how.add_argument("--overlap", type=span, help="how long the old one goes on working (default: 7d)")
+    how.add_argument("--margin", type=span, help="how much life beyond the overlap is left when it is due (30d)")
+    how.add_argument("--now", action="store_true", help="rotate although it is not due")
+    how.add_argument("--wait", action="store_true", help="stay until the overlap is over, and retire in this run")
+    how.add_argument("--dry-run", action="store_true", help="say what would be done; nothing is changed")
+    how.add_argument(
+        "--retire", action="append", default=[], metavar="KEYID", help="retire one that somebody else made, too"
+    )
     how.add_argument("--journal", help="where the journal is (default: PROVISION_JOURNAL, else beside Pulumi's state)")
     how.add_argument("--json", action="store_true", help="the outcome as one JSON object")
 
 
-def _span(text: str) -> timedelta:
-    from provision.settings.spans import span
+def span(text: str) -> timedelta:
+    """A span of time, for argparse: ``7d``, ``12h``."""
+    from provision.settings import spans
 
     try:
-        return span(text)
+        return spans.span(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
 
@@ -107,13 +114,12 @@ def _rotate(arguments: argparse.Namespace) -> int:
             say=say,
         )
     with opened as rotating:
-        return _carry_out(rotating, request, arguments)
+        return carry_out(rotating, request, arguments)
 
 
 def _request(arguments: argparse.Namespace) -> RotateRequest:
     from provision.engine.state import open_state
     from provision.onboard.rotating import RotateRequest, journal_address
-    from provision.secrets.due import MARGIN, OVERLAP, Pace
     from provision.secrets.rotation import Wish
 
     if arguments.compromised and arguments.overlap is not None:
@@ -127,10 +133,7 @@ def _request(arguments: argparse.Namespace) -> RotateRequest:
             retire=tuple(key_id.lower() for key_id in arguments.retire),
             wait=arguments.wait,
         ),
-        pace=Pace(
-            overlap=OVERLAP if arguments.overlap is None else arguments.overlap,
-            margin=MARGIN if arguments.margin is None else arguments.margin,
-        ),
+        pace=pace_of(arguments),
         sinks=tuple(arguments.sink),
         journal=journal_address(open_state(arguments.backend).backend, arguments.journal),
         revoke_sessions=tuple(arguments.revoke_sessions),
@@ -138,7 +141,18 @@ def _request(arguments: argparse.Namespace) -> RotateRequest:
     )
 
 
-def _carry_out(rotating: Rotating, request: RotateRequest, arguments: argparse.Namespace) -> int:
+def pace_of(arguments: argparse.Namespace) -> Pace:
+    """The overlap and the margin that were asked for."""
+    from provision.secrets.due import MARGIN, OVERLAP, Pace
+
+    return Pace(
+        overlap=OVERLAP if arguments.overlap is None else arguments.overlap,
+        margin=MARGIN if arguments.margin is None else arguments.margin,
+    )
+
+
+def carry_out(rotating: Rotating, request: RotateRequest, arguments: argparse.Namespace) -> int:
+    """Rotates, or with ``--dry-run`` says what a run would do; prints the outcome."""
     plan = rotating.plan(request.wish)
     if arguments.dry_run or not plan.reason:
         print(json.dumps(_plan_json(plan), indent=2) if arguments.json else _plan_text(plan))
@@ -153,10 +167,14 @@ def _carry_out(rotating: Rotating, request: RotateRequest, arguments: argparse.N
 
 
 def _plan_text(plan: Plan) -> str:
+    from provision.secrets.record import WORDS
+
     if not plan.reason:
         return f"not due: {plan.name} ({plan.client_id}) uses {plan.in_use}"
     lines = [f"{plan.name} ({plan.client_id}) uses {plan.in_use}", f"due: {plan.reason}; a run would"]
-    return "\n".join([*lines, "  make a client secret and prove that it works", *(f"  {step}" for step in plan.steps)])
+    return "\n".join(
+        [*lines, f"  make a {WORDS[plan.kind]} and prove that it works", *(f"  {step}" for step in plan.steps)]
+    )
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:

@@ -208,6 +208,9 @@ def _client_secret(setting: CredentialSetting, options: dict[str, Any], _: Promp
 def _certificate(setting: CredentialSetting, options: dict[str, Any], _: Prompt) -> TokenCredential:
     from azure.identity import CertificateCredential
 
+    if setting.certificate_pem is not None:
+        data = setting.certificate_pem.encode()
+        return CertificateCredential(setting.tenant_id or "", setting.client_id or "", certificate_data=data, **options)
     return CertificateCredential(
         setting.tenant_id or "",
         setting.client_id or "",

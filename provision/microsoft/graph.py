@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from provision.errors import ProvisionError, Unreachable
-from provision.microsoft import policies, publisher
+from provision.microsoft import certificates, policies, publisher
 from provision.microsoft.channel import AnswerLost, Channel, Where
 from provision.microsoft.credentials import Credential
 from provision.microsoft.objects import (
@@ -252,6 +252,36 @@ class Graph:
         except AnswerLost:
             once()
 
+    # Certificates
+
+    def key_credentials(self, object_id: str) -> list[Document]:
+        """An app registration's certificates as Graph lists them, without their data ("keyCredential resource type":
+        ``key`` is returned on ``$select`` alone).
+        """
+        found = self._channel.ask(_application(object_id), "read the certificates", needs=_READ_APPS)
+        return list((found or {}).get("keyCredentials") or ())
+
+    def set_key_credentials(self, object_id: str, rows: list[Document]) -> None:
+        """Replaces an app registration's certificates ("Update application")."""
+        self._channel.ask(
+            _application(object_id),
+            "change the certificates",
+            method="PATCH",
+            body={"keyCredentials": rows},
+            needs=_WRITE_APPS,
+        )
+
+    def change_certificates(
+        self,
+        object_id: str,
+        *,
+        add: Mapping[str, Any] | None = None,
+        remove: Collection[str] = (),
+        expected: Collection[str] = (),
+    ) -> None:
+        """Adds a certificate or removes some and leaves all others; see ``microsoft.certificates.change``."""
+        certificates.change(self, object_id, add=add, remove=remove, expected=expected)
+
     def password_rules(self, object_id: str | None = None, *, created: datetime | None = None) -> CredentialRules:
         """What the tenant's policies allow for an application's secrets.
 
@@ -343,6 +373,58 @@ class Graph:
             needs=_READ_APPS,
         )
         return [federated_credential_of(item) for item in found]
+
+    def add_federated_credential(
+        self, object_id: str, name: str, *, issuer: str, subject: str, audience: str, description: str = ""
+    ) -> None:
+        """Lets an app registration accept another issuer's tokens ("Create federatedIdentityCredential").
+
+        Raises:
+            InvalidInput: Entra refuses it: twenty are there, or one for the same issuer and subject.
+        """
+        try:
+            self._channel.ask(
+                lambda client: client.applications.by_application_id(object_id).federated_identity_credentials,
+                "add the federated credential",
+                method="POST",
+                body={
+                    "name": name,
+                    "issuer": issuer,
+                    "subject": subject,
+                    "audiences": [audience],
+                    "description": description,
+                },
+                needs=_WRITE_APPS,
+            )
+        except AnswerLost:
+            if all(one.name != name for one in self.federated_credentials(object_id)):
+                raise
+
+    def update_federated_credential(
+        self, object_id: str, credential_id: str, *, issuer: str, subject: str, audience: str
+    ) -> None:
+        """Changes whose tokens are accepted, in place ("Update federatedIdentityCredential")."""
+        self._channel.ask(
+            lambda client: client.applications.by_application_id(
+                object_id
+            ).federated_identity_credentials.by_federated_identity_credential_id(credential_id),
+            "change the federated credential",
+            method="PATCH",
+            body={"issuer": issuer, "subject": subject, "audiences": [audience]},
+            needs=_WRITE_APPS,
+        )
+
+    def remove_federated_credential(self, object_id: str, credential_id: str) -> None:
+        """Removes one; no error when it is gone already ("Delete federatedIdentityCredential")."""
+        self._channel.ask(
+            lambda client: client.applications.by_application_id(
+                object_id
+            ).federated_identity_credentials.by_federated_identity_credential_id(credential_id),
+            "remove the federated credential",
+            method="DELETE",
+            needs=_WRITE_APPS,
+            absent=_gone,
+        )
 
     # The tenant
 

@@ -1,4 +1,4 @@
-"""Proof that a client secret works: tokens obtained with it, for the right tenant and application.
+"""Proof that a client secret, a certificate or a federated credential works: tokens, for the right tenant and app.
 
 A secret just made is not known to every one of Entra's servers at once; a server that does not know it answers as to a
 wrong one. So every refusal counts as "not yet" until the time is over ("do not branch on AADSTS numbers", Microsoft
@@ -57,16 +57,8 @@ def prove_secret(
         client_id=client_id,
         client_secret=value,
     )
-
-    def once() -> Caller:
-        credential = credential_for(setting, endpoints)  # anew each time: azure-identity keeps tokens
-        try:
-            return caller_of(credential.get_token(endpoints.graph_scope).token)
-        finally:
-            credential.close()
-
     return _insist(
-        once,
+        _signing_in(setting, endpoints),
         "client secret",
         tenant_id=tenant_id,
         client_id=client_id,
@@ -75,6 +67,83 @@ def prove_secret(
         in_a_row=IN_A_ROW,
         pause=pause,
     )
+
+
+def prove_certificate(
+    endpoints: Endpoints,
+    *,
+    tenant_id: str,
+    client_id: str,
+    pem: str,
+    seconds: float = 240.0,
+    first_delay: float = 0.25,
+    pause: Callable[[float], None] = time.sleep,
+) -> Caller:
+    """Gets tokens by assertions that a certificate's private key signs, until Entra knows the certificate.
+
+    Takes and raises what ``prove_secret`` does; ``pem`` is the private key and the certificate.
+    """
+    setting = CredentialSetting(
+        method="certificate",
+        origin="the new certificate",
+        tenant_id=tenant_id,
+        client_id=client_id,
+        certificate_pem=pem,
+    )
+    return _insist(
+        _signing_in(setting, endpoints),
+        "certificate",
+        tenant_id=tenant_id,
+        client_id=client_id,
+        seconds=seconds,
+        delay=first_delay,
+        in_a_row=IN_A_ROW,
+        pause=pause,
+    )
+
+
+def prove_federated(
+    endpoints: Endpoints,
+    *,
+    tenant_id: str,
+    client_id: str,
+    token: str,
+    seconds: float = 120.0,
+    first_delay: float = 0.25,
+    pause: Callable[[float], None] = time.sleep,
+) -> Caller:
+    """Gets tokens for another issuer's token, until Entra's servers know the federated credential.
+
+    Takes and raises what ``prove_secret`` does; ``token`` is the other issuer's, which lives for minutes.
+    """
+    setting = CredentialSetting(
+        method="workload-identity",
+        origin="the token given as a proof",
+        tenant_id=tenant_id,
+        client_id=client_id,
+        oidc_token=token,
+    )
+    return _insist(
+        _signing_in(setting, endpoints),
+        "federated credential",
+        tenant_id=tenant_id,
+        client_id=client_id,
+        seconds=seconds,
+        delay=first_delay,
+        in_a_row=IN_A_ROW,
+        pause=pause,
+    )
+
+
+def _signing_in(setting: CredentialSetting, endpoints: Endpoints) -> Callable[[], Caller]:
+    def once() -> Caller:
+        credential = credential_for(setting, endpoints)  # anew each time: azure-identity keeps tokens
+        try:
+            return caller_of(credential.get_token(endpoints.graph_scope).token)
+        finally:
+            credential.close()
+
+    return once
 
 
 def prove_refresh(
@@ -174,5 +243,5 @@ def _insist(
 def _not_proven(refused: ProvisionError, what: str, seconds: float) -> ProvisionError:
     return type(refused)(
         f"The new {what} does not work after {seconds:.0f} seconds: {refused.message}",
-        remedy="The secret in use stays as it is. Run again in a few minutes.",
+        remedy="What is in use stays as it is. Run again in a few minutes.",
     )

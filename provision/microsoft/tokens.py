@@ -39,7 +39,7 @@ def caller_of(token: str) -> Caller:
     Raises:
         SignInFailed: it is not a token of Microsoft Entra.
     """
-    claims = _claims(token)
+    claims = claims_of(token)
     try:
         tenant, subject = str(claims["tid"]), str(claims["oid"])
     except KeyError:
@@ -58,7 +58,12 @@ def caller_of(token: str) -> Caller:
     )
 
 
-def _claims(token: str) -> dict[str, Any]:
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says; whether it is true is for whoever it is for.
+
+    Raises:
+        SignInFailed: it is no token.
+    """
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from provision.app.lifetime import lifetime
 from provision.errors import InvalidInput, ProvisionError
@@ -23,7 +23,7 @@ from provision.microsoft.graph import Graph
 from provision.microsoft.proof import prove_refresh, prove_secret
 from provision.secrets.due import Pace
 from provision.secrets.graph_slots import GraphSlots
-from provision.secrets.record import Record
+from provision.secrets.record import WORDS, Kind, Record
 from provision.secrets.rotation import Report, Rotation, Slots, Wish, work_for
 from provision.secrets.sinks import Sink, open_sinks
 from provision.settings import credential as credentials
@@ -77,6 +77,7 @@ class Plan:
     in_use: str
     """The secret in use, in words."""
     steps: tuple[str, ...] = ()
+    kind: Kind = "secret"
 
 
 class OpenSlots(Protocol):
@@ -101,6 +102,8 @@ class Rotating:
         end: until when a secret made now lives.
         now: the present, by Microsoft's clock.
         say: told single lines on the way.
+
+    What is rotated is a client secret, or with ``CertificateSlots`` a certificate.
     """
 
     def __init__(
@@ -140,7 +143,9 @@ class Rotating:
         Raises:
             ProvisionError: a sink could not be written, or the tenant forbids secrets.
         """
-        record = Record.of_kind(self.slots.kind, peek(self._store, self.key))
+        journal = peek(self._store, self.key)
+        record = Record.of_kind(self.slots.kind, journal)
+        self._require_own_places(journal)
         listed = self.slots.listed()
         held = self.slots.held()
         now = self._now()
@@ -166,13 +171,24 @@ class Rotating:
             words = f"{used.display_name} ({used.key_id}), which ends {used.end:%Y-%m-%d}{left}"
         steps: list[str] = []
         if reason:
-            self._pace.require_fits(self._end() - now)
+            self._pace.require_fits(self._end() - now, WORDS[self.slots.kind])
             for sink in self._sinks:
                 sink.check()
                 steps.append(f"write it to {sink.address}, which is reachable and may be written, and read it back")
             foreign = [p for p in listed if p.key_id not in ours and p.key_id not in wish.retire]
             steps += [f"leave {p.display_name or 'unnamed'} ({p.key_id}) alone" for p in foreign]
-        return Plan(reason, self.name, self.slots.client_id, words, tuple(steps))
+        return Plan(reason, self.name, self.slots.client_id, words, tuple(steps), self.slots.kind)
+
+    def _require_own_places(self, journal: Mapping[str, Any]) -> None:
+        """Refuses a place that holds the registration's other kind of secret: the product would lose that one."""
+        for kind in WORDS:
+            places = {} if kind == self.slots.kind else Record.of_kind(kind, journal).places
+            if shared := next((sink.address for sink in self._sinks if sink.address in places), None):
+                raise InvalidInput(
+                    f"{shared} holds the {WORDS[kind]} of {self.name}, and a {WORDS[self.slots.kind]} would take its "
+                    "place.",
+                    remedy="Name another place.",
+                )
 
     def run(self, wish: Wish, lease: Lease | None = None) -> Report:
         """Does what is due, alone.

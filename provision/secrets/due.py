@@ -49,11 +49,12 @@ class Pace:
         """
         return end - now <= self.lead(None if start is None else end - start)
 
-    def require_fits(self, lifetime: timedelta) -> None:
+    def require_fits(self, lifetime: timedelta, words: str = "client secret") -> None:
         """Refuses an overlap that a new secret would not outlive comfortably.
 
         Args:
             lifetime: of the new secret.
+            words: what it is, for the message.
 
         Raises:
             InvalidInput: the overlap is longer than half of it.
@@ -61,7 +62,7 @@ class Pace:
         if self.overlap > lifetime / 2:
             hours = max(1, int(lifetime / timedelta(hours=1) / 4))
             raise InvalidInput(
-                f"An overlap of {days(self.overlap)} does not fit a client secret that lives {days(lifetime)}.",
+                f"An overlap of {days(self.overlap)} does not fit a {words} that lives {days(lifetime)}.",
                 remedy=f"Use --overlap {hours}h, or ask for a longer lifetime.",
             )
 

@@ -476,7 +476,12 @@ class Rotation:
 
     def _deliver(self, secret: Secret, sink: Sink) -> None:
         delivery = Delivery(
-            self._slots.tenant_id, self._slots.client_id, secret.key_id, secret.ends, self._values[secret.key_id]
+            self._slots.tenant_id,
+            self._slots.client_id,
+            secret.key_id,
+            secret.ends,
+            self._values[secret.key_id],
+            self._slots.kind,
         )
         before = sink.stored()
         self._record.places[sink.address] = Place(secret.key_id)

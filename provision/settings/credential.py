@@ -70,6 +70,8 @@ class CredentialSetting:
     token_file: Path | None = None
     oidc_request_url: str | None = None
     service_connection_id: str | None = None
+    certificate_pem: str | None = field(default=None, repr=False)
+    """The private key and the certificate, PEM, instead of a file; not for the plugin."""
     client_secret: str | None = field(default=None, repr=False)
     certificate_password: str | None = field(default=None, repr=False)
     oidc_token: str | None = field(default=None, repr=False)

@@ -78,6 +78,14 @@ class Profile:
         """
         return f"{self.secret_name} {slot.upper()}"
 
+    def certificate_name(self, slot: str) -> str:
+        """A slot's certificate as the portal shows it.
+
+        Args:
+            slot: ``a`` or ``b``.
+        """
+        return f"{self.product} certificate {slot.upper()}"
+
     @property
     def needs_company_code(self) -> bool:
         """Whether the redirect URI has a place for the company code."""

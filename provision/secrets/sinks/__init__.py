@@ -1,10 +1,12 @@
-"""Where a client secret's value goes: one module in this package for each kind of place, found by its name.
+"""Where a client secret or a certificate goes: one module in this package for each kind of place, found by its name.
 
 Owns: what a sink is (``Sink``), its address (``kind:rest``), and finding its module. Does not own: the order in which
 sinks are written and read back (``secrets.rotation``).
 
-A module offers ``open_sink(rest, environ) -> Sink``, a docstring whose first line says what it stores into, and
-``RIGHTS``: the least that the caller must be allowed there. Its own library is imported when it is opened, not before.
+A module offers ``open_sink(rest, environ) -> Sink``, a docstring whose first line says what it stores into,
+``RIGHTS``: the least that the caller must be allowed there, and ``WITHOUT_CERTIFICATES``: why it cannot hold a private
+key and its certificate, which are some 3,000 characters in 50 lines; empty where it can. Its own library is imported
+when it is opened, not before.
 """
 
 from __future__ import annotations
@@ -18,17 +20,19 @@ from datetime import datetime
 from typing import Protocol
 
 from provision.errors import InvalidInput
+from provision.secrets.record import Kind
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One client secret on its way to the places where it is used."""
+    """One client secret, or certificate with its private key, on its way to the places where it is used."""
 
     tenant_id: str
     client_id: str
     key_id: str
     expires: datetime
     value: str = field(repr=False)
+    kind: Kind = "secret"
 
 
 @dataclass(frozen=True)
@@ -68,40 +72,50 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def open_sink(address: str, environ: Mapping[str, str] = os.environ) -> Sink:
+def open_sink(address: str, environ: Mapping[str, str] = os.environ, *, kind: Kind = "secret") -> Sink:
     """The sink of an address, for example ``envfile:/srv/tms/mail.env#MAIL_CLIENT_SECRET``. Nothing is sent yet.
 
     Args:
         address: a kind, a colon and a place.
         environ: where the sink's own sign-in is found; never part of the address.
+        kind: what it is to hold.
 
     Raises:
-        InvalidInput: no such kind, its library is not installed, or the place is not written as that kind needs it.
+        InvalidInput: no such kind, one that cannot hold a certificate, its library is not installed, or the place is
+            not written as that kind needs it.
     """
-    kind, _, rest = address.partition(":")
-    if kind not in kinds() or not rest:
+    name, _, rest = address.partition(":")
+    if name not in kinds() or not rest:
         raise InvalidInput(
             f"The sink {address!r} is not a kind, a colon and a place.",
             remedy=f"Kinds: {', '.join(kinds())}. For example envfile:/srv/tms/mail.env",
         )
-    module = importlib.import_module(f"{__name__}.{kind}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    if kind == "certificate" and module.WITHOUT_CERTIFICATES:
+        able = [one for one in kinds() if not importlib.import_module(f"{__name__}.{one}").WITHOUT_CERTIFICATES]
+        raise InvalidInput(
+            f"A sink of the kind {name} cannot hold a certificate: {module.WITHOUT_CERTIFICATES}",
+            remedy=f"Name one of the kinds {', '.join(able)}.",
+        )
     try:
         sink: Sink = module.open_sink(rest, environ)
     except ModuleNotFoundError as missing:
         raise InvalidInput(
-            f"A sink of the kind {kind} needs the library {missing.name}, which is not installed.",
-            remedy=f"pip install 'provision[{kind}]'",
+            f"A sink of the kind {name} needs the library {missing.name}, which is not installed.",
+            remedy=f"pip install 'provision[{name}]'",
         ) from None
     return sink
 
 
-def open_sinks(addresses: Sequence[str], environ: Mapping[str, str] = os.environ) -> tuple[Sink, ...]:
-    """The sinks of several addresses.
+def open_sinks(
+    addresses: Sequence[str], environ: Mapping[str, str] = os.environ, *, kind: Kind = "secret"
+) -> tuple[Sink, ...]:
+    """The sinks of several addresses; takes what ``open_sink`` does.
 
     Raises:
         InvalidInput: one cannot be understood, or one place is named twice.
     """
-    sinks = tuple(open_sink(address, environ) for address in addresses)
+    sinks = tuple(open_sink(address, environ, kind=kind) for address in addresses)
     seen = [sink.address for sink in sinks]
     if twice := next((address for address in seen if seen.count(address) > 1), None):
         raise InvalidInput(f"The sink {twice} is named twice.", remedy="Name it once.")

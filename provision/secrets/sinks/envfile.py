@@ -19,6 +19,7 @@ from provision.secrets.files import ensure_replaceable, read_private_file, repla
 from provision.secrets.sinks import Delivery, Stored
 
 RIGHTS = "Write access to the file and its folder, as the user that the product runs as."
+WITHOUT_CERTIFICATES = "a variable of an env file is one line, and readers disagree about more."
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFAULT = "MAIL_CLIENT_SECRET"

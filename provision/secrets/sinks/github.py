@@ -33,6 +33,7 @@ RIGHTS = (
     "and write\". A classic token needs the scope repo, for an organization admin:org. A workflow's own GITHUB_TOKEN "
     "cannot be given any of these."
 )
+WITHOUT_CERTIFICATES = ""
 
 _API = "https://api.github.com"
 _API_VERSION = "2022-11-28"

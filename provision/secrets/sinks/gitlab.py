@@ -29,6 +29,7 @@ RIGHTS = (
     "A project access token (for a group: a group access token) with the role Maintainer (Owner for a group) and the "
     "scope api; a person's token with the same does too. A pipeline's CI_JOB_TOKEN cannot be given this right."
 )
+WITHOUT_CERTIFICATES = "GitLab masks no value of several lines in its job logs."
 
 _API = "https://gitlab.com/api/v4"
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"

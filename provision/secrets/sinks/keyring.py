@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 RIGHTS = "A session of the user that the product runs as, with the keyring unlocked."
+WITHOUT_CERTIFICATES = "Windows keeps at most 2,560 bytes in an entry."
 
 _REAL = 1
 """The library recommends backends of this priority and above; those below keep nothing, or keep it in clear."""

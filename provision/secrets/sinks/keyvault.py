@@ -29,6 +29,7 @@ from provision.errors import (
     WouldOverwrite,
 )
 from provision.microsoft.credentials import credential_for
+from provision.secrets.record import Kind
 from provision.secrets.sinks import Delivery, Stored
 from provision.settings import credential, endpoints
 
@@ -40,13 +41,15 @@ RIGHTS = (
     'The role "Key Vault Secrets Officer" with that one secret as its scope (…/vaults/NAME/secrets/SECRET); in a vault '
     "with access policies the secret permissions Get and Set, and Delete and Recover where secrets are removed again."
 )
+WITHOUT_CERTIFICATES = ""
 
 _SUFFIXES = (".vault.azure.net", ".vault.usgovcloudapi.net", ".vault.azure.cn")
 """DNS suffixes of the clouds ("Azure Key Vault keys, secrets, and certificates overview")."""
 _VAULT = re.compile(r"[A-Za-z](?!.*--)[A-Za-z0-9-]{1,22}[A-Za-z0-9]")
 _SECRET = re.compile(r"[0-9A-Za-z-]{1,127}")
 _KEY_ID, _CLIENT_ID, _TENANT_ID = "keyId", "clientId", "tenantId"
-_CONTENT_TYPE = "text/plain"
+_CONTENT_TYPES: dict[Kind, str] = {"secret": "text/plain", "certificate": "application/x-pem-file"}
+"""The second as Key Vault itself says it of a certificate in PEM ("About Key Vault certificates")."""
 _CONNECT_SECONDS, _READ_SECONDS, _RECOVER_SECONDS = 15, 30, 90
 _RETRIES, _BACKOFF = 3, 0.5
 """The SDK's own ten retries take minutes; a run can be repeated."""
@@ -142,7 +145,7 @@ class KeyVaultSecretSink:
         self._client.set_secret(
             self.name,
             delivery.value,
-            content_type=_CONTENT_TYPE,
+            content_type=_CONTENT_TYPES[delivery.kind],
             expires_on=delivery.expires,
             tags={
                 _KEY_ID: delivery.key_id,

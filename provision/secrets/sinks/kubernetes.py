@@ -42,6 +42,7 @@ rules:
 - {apiGroups: [""], resources: [secrets], resourceNames: [NAME], verbs: [get, patch, create]}
 """
 """``create`` counts only for a Secret that is not there; made by a server-side apply, it can be bound to a name."""
+WITHOUT_CERTIFICATES = ""
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")

@@ -32,6 +32,7 @@ from provision.secrets.https import Answer, ask
 from provision.secrets.sinks import Delivery, Stored
 
 RIGHTS = "A Connect server's access token with read and write access to that one vault."
+WITHOUT_CERTIFICATES = "no page of 1Password's says that a concealed field keeps line breaks."
 
 _ID = re.compile(r"[0-9a-z]{26}")
 _NAME = re.compile(r'[^"\\\x00-\x1f\x7f]{1,200}')

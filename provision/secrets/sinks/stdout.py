@@ -21,6 +21,7 @@ from provision.errors import InvalidInput, NotDelivered
 from provision.secrets.sinks import Delivery, Stored
 
 RIGHTS = "None; somebody has to sit at the terminal, in this run and in the one that retires the secret before."
+WITHOUT_CERTIFICATES = "every certificate ends in the same characters, so a person's answer would prove nothing."
 
 _TERMINAL, _PLAIN = "terminal", "plain"
 _TTY = "/dev/tty"

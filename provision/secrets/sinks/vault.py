@@ -37,6 +37,7 @@ RIGHTS = (
     'A policy with path "MOUNT/data/PATH" { capabilities = ["create", "read", "update"] } (version 1 of the engine: '
     'path "MOUNT/PATH"), and "delete" where secrets are removed again.'
 )
+WITHOUT_CERTIFICATES = ""
 
 _PATH = re.compile(r"[A-Za-z0-9._~@:+-]+(/[A-Za-z0-9._~@:+-]+)+")
 _FIELD = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from standardwebhooks import Webhook
 
 RIGHTS = "The key that the product shows for this one customer (whsec_…); it permits nothing else."
+WITHOUT_CERTIFICATES = "the product's webhook takes client secrets only (docs/webhook.md)."
 
 _KEY, _KEY_FILE = "PROVISION_WEBHOOK_KEY", "PROVISION_WEBHOOK_KEY_FILE"
 _PREFIX = "whsec_"
