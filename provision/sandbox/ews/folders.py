@@ -45,13 +45,20 @@ KINDS: dict[str, Kind] = {
 """By distinguished name; messages carry it as ``_folder``."""
 
 _ELSEWHERE = frozenset({
-    "adminauditlogs", "archivedeleteditems", "archiveinbox", "archivemsgfolderroot",
-    "archiverecoverableitemsdeletions", "archiverecoverableitemspurges", "archiverecoverableitemsroot",
-    "archiverecoverableitemsversions", "archiveroot", "calendar", "conflicts", "contacts",
-    "conversationhistory", "directory", "favorites", "imcontactlist", "journal", "localfailures", "mycontacts",
-    "notes", "peopleconnect", "publicfoldersroot", "quickcontacts", "recipientcache",
-    "recoverableitemsdeletions", "recoverableitemspurges", "recoverableitemsroot", "recoverableitemsversions",
-    "searchfolders", "serverfailures", "syncissues", "tasks", "todosearch", "voicemail",
+    "adminauditlogs", "allcategorizeditems", "allcontacts", "allitems", "allpersonmetadata", "alltaggeditems",
+    "archivedeleteditems", "archiveinbox", "archivemsgfolderroot", "archiverecoverableitemsdeletions",
+    "archiverecoverableitemsdiscoveryholds", "archiverecoverableitemspurges", "archiverecoverableitemsroot",
+    "archiverecoverableitemsversions", "archiveroot", "calendar", "companycontacts", "conflicts", "contacts",
+    "conversationhistory", "directory", "dlppolicyevaluation", "externalcontacts", "favorites",
+    "fromfavoritesenders", "imcontactlist", "inference", "journal", "localfailures", "mecontact", "mycontacts",
+    "notes", "onenotepagepreviews", "orionnotes", "peoplecentricconversationbuddies", "peopleconnect",
+    "personmetadata", "publicfoldersroot", "qedcdefaultretention", "qedclongretention", "qedcmediumretention",
+    "qedcshortretention", "quarantinedemail", "quarantinedemaildefaultcategory", "quickcontacts",
+    "recipientcache", "recoverableitemsdeletions", "recoverableitemsdiscoveryholds", "recoverableitemspurges",
+    "recoverableitemsroot", "recoverableitemssubstrateholds", "recoverableitemsversions", "relevantcontacts",
+    "scheduled", "searchfolders", "serverfailures", "sharepointnotifications", "shortnotes", "syncissues",
+    "tagitems", "tasks", "teamchat", "teamspaceactivity", "teamspacemessaging", "teamspaceworkitems",
+    "temporarysaves", "todosearch", "usercuratedcontacts", "voicemail", "yammerroot",
 })  # fmt: skip
 """Further names of DistinguishedFolderIdNameType; mailboxes here have no such folder."""
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from provision.sandbox.ews import folders, items, names, soap
 from provision.sandbox.ews.call import VERSIONS, Call, Caller, Mailbox, Organization, connecting_address, server_version
-from provision.sandbox.ews.errors import EwsError, HttpRefusal
+from provision.sandbox.ews.errors import SENTENCES, EwsError, HttpRefusal
 from provision.sandbox.requestlog import note
 from provision.sandbox.world import World
 
@@ -58,7 +58,8 @@ async def respond(request: Request, organization: Organization, caller: Caller) 
             answer = _response(request, envelope.name, operation(call))
     except EwsError as error:
         note(request.scope, code=error.code)
-        return _xml(soap.write(soap.fault(error.code, error.sentence, error.details)), status=500)
+        brief = SENTENCES[error.code] if error.details else error.sentence
+        return _xml(soap.write(soap.fault(error.code, error.sentence, brief, error.details)), status=500)
     return _xml(soap.write(answer, server_version(organization)))
 
 

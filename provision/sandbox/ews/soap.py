@@ -137,18 +137,19 @@ def write(body: Element, server: Element | None = None) -> bytes:
     return answer
 
 
-def fault(code: str, sentence: str, details: Iterable[tuple[str, str]] = ()) -> Element:
+def fault(code: str, sentence: str, brief: str, details: Iterable[tuple[str, str]] = ()) -> Element:
     """A SOAP fault as Exchange writes it.
 
     Args:
         code: the ResponseCode.
         sentence: what happened, in Exchange's words.
+        brief: the code's own sentence, which ``Message`` has.
         details: names and values for ``MessageXml``.
     """
     reason = element("faultstring", sentence)
     reason.set("{http://www.w3.org/XML/1998/namespace}lang", "en-US")
     detail = element("detail", children=[element(f"{{{ERRORS}}}ResponseCode", code)])
-    detail.append(element(f"{{{ERRORS}}}Message", sentence))
+    detail.append(element(f"{{{ERRORS}}}Message", brief))
     if rows := [element(t(name), value) for name, value in details]:
         detail.append(element(t("MessageXml"), children=rows))
     # The code is a qualified name in text, so its prefix is declared by hand.
