@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import json
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from gitlab_variables import GitLab
+from tls_server import Reply, Request, TlsServer
 from trial import NAME, PROVISION, Trial
 
 from provision import errors
@@ -197,3 +204,91 @@ def _rotate_under_a_wrong_clock(trial: Trial, minutes: int) -> None:
     done(trial, *words, "--now", "--overlap", "5m")
     assert trial.token(client_id, before)
     assert rotate(trial, *words).stdout.startswith("not due: ")
+
+
+def test_a_full_disk_leaves_the_old_secret_in_use_and_the_next_run_goes_on(trial: Trial) -> None:
+    """The kernel refuses the bytes of a large env file (a size limit, EFBIG) as it does on a full disk (ENOSPC)."""
+    client_id = trial.click()
+    file = trial.project / "mail.env"
+    file.write_text("# another setting of the product\n" * 5000)
+    file.chmod(0o600)
+    words = ("--client-id", client_id, "--sink", f"envfile:{file}")
+    done(trial, *words)
+    before = file.read_text()
+    limited = f"ulimit -f 128; exec {shlex.join([str(PROVISION), 'rotate', *words, '--now', '--overlap', '0s'])}"
+    refused = trial.run(["sh", "-c", limited])
+    assert refused.returncode == errors.NotDelivered.exit_code, refused.stderr
+    told = refused.stderr.splitlines()[-2:]
+    assert told[0].startswith(
+        "provision: The new client secret is not everywhere, so the old one stays valid and in use."
+    )
+    assert f"{file} cannot be written: File too large; what was in it before is still there." in told[0]
+    assert "Running again goes on from here." in told[1]
+    assert file.read_text() == before
+    assert [entry.name for entry in trial.project.glob("*mail.env*")] == ["mail.env"]
+    value = before.splitlines()[-1].removeprefix("MAIL_CLIENT_SECRET=")
+    assert trial.token(client_id, value)
+    done(trial, *words, "--overlap", "0s")
+    assert trial.token(client_id, file.read_text().splitlines()[-1].removeprefix("MAIL_CLIENT_SECRET="))
+    assert len(keys(trial)) == 2, "the one that somebody clicked, and one"
+
+
+class ForgetfulGitLab(GitLab):
+    """Answers as if it had stored a variable, and stores it only once it is told to."""
+
+    keeps = False
+
+    def _routed(self, request: Request) -> Reply:
+        before = copy.deepcopy(self.variables)
+        reply = super()._routed(request)
+        if not self.keeps:
+            self.variables = before
+        return reply
+
+
+class ForgetfulProduct(TlsServer):
+    """A product that takes every webhook with 200 and goes on with the secret it has."""
+
+    def __init__(self, directory: Path) -> None:
+        self.keeps, self._key_id = False, "the-one-before"
+        self.environ = {"PROVISION_WEBHOOK_KEY": "whsec_" + base64.b64encode(bytes(range(32))).decode()}
+        super().__init__(self._answer, directory)
+
+    def _answer(self, request: Request) -> Reply:
+        if self.keeps and request.document["event"] == "client-secret.rotated":
+            self._key_id = request.document["keyId"]
+        return Reply(200, {"keyId": self._key_id})
+
+
+def in_gitlab(_: GitLab) -> str:
+    return "gitlab:acme/tms#MAIL_CLIENT_SECRET"
+
+
+def at_the_product(server: ForgetfulProduct) -> str:
+    return f"webhook:{server.url}/ACME/Services/ClientSecret"
+
+
+@pytest.mark.parametrize(("kind", "address"), [(ForgetfulGitLab, in_gitlab), (ForgetfulProduct, at_the_product)])
+def test_a_sink_that_accepts_and_does_not_keep_stops_the_retirement(
+    trial: Trial, kind: Callable[[Path], AbstractContextManager[Any]], address: Callable[[Any], str]
+) -> None:
+    client_id = trial.click()
+    file = trial.project / "mail.env"
+    words = ["--client-id", client_id, "--overlap", "0s", "--sink", f"envfile:{file}"]
+    done(trial, *words)
+    first = in_file(file)
+    with kind(trial.sandbox.directory) as server:
+        trial.environment |= {name: value for name, value in server.environ.items() if name != "SSL_CERT_FILE"}
+        words += ["--sink", address(server)]
+        refused = rotate(trial, *words, "--now")
+        assert refused.returncode == errors.NotDelivered.exit_code, refused.stderr
+        told = refused.stderr.splitlines()[-2:]
+        assert f"{address(server)}: it accepted the new client secret but does not hold it." in told[0]
+        assert told[1].strip() == "Look at the place, then run again. Running again goes on from here."
+        second = in_file(file)
+        assert all(trial.token(client_id, value) for value in (first, second)), "until every place has it"
+        server.keeps = True
+        finished = done(trial, *words)
+    assert len(finished["retired"]) == 1
+    assert (trial.token(client_id, first), in_file(file)) == (None, second)
+    assert trial.token(client_id, second)
