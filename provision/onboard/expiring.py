@@ -21,7 +21,7 @@ from provision.engine.stack import StackRunner
 from provision.engine.state import State, backend_url, open_state
 from provision.engine.toolchain import Toolchain, ensure_engine
 from provision.errors import InvalidInput, ProvisionError
-from provision.journal import open_store
+from provision.journal import Store, open_store
 from provision.journal.lease import peek
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.graph import Graph
@@ -34,6 +34,7 @@ from provision.secrets.record import Record
 from provision.settings import credential as credentials
 from provision.settings import endpoints as addresses
 from provision.settings import profile as profiles
+from provision.settings.profile import Profile
 from provision.settings.stack import NAMESPACE, SLOTS, Slot, StackSettings
 
 Say = Callable[[str], None]
@@ -137,15 +138,13 @@ def of_clients(
     Raises:
         SignInFailed, Unreachable, InvalidInput: as the names say.
     """
-    address = journal_address(backend_url(request.backend, environ=environ), journal, environ)
-    # Pulumi Cloud keeps states and no journals, so there is nothing to be remembered.
-    store = None if address.startswith(("http://", "https://")) else open_store(address, environ)
+    store = _store(backend_url(request.backend, environ=environ), journal, environ)
     endpoints = addresses.resolve(metadata_host=request.metadata_host, environment=None, environ=environ)
     how = credentials.read(request.credential, tenant_id=request.tenant, client_id=None, environ=environ)
     credential, caller = sign_in(how, endpoints, prompt=say)
     names: dict[str, Slot] = {}
     for product in profiles.available(beside=request.project or Path.cwd()):
-        names |= {product.slot_name(slot): slot for slot in SLOTS}
+        names |= _names_of(product)
     survey = Survey(within)
     with Graph(credential, endpoints) as graph:
 
@@ -157,11 +156,12 @@ def of_clients(
                     remedy="Copy Application (client) ID from the registration's overview page.",
                 )
             key = journal_key(caller.tenant_id, application.app_id)
-            record = Record.of_kind("secret", peek(store, key) if store else {})
+            record, certificates = _remembered(store, key)
             known = Known(
-                slots={secret.key_id: secret.slot for secret in record.secrets.values()},
+                slots=_slots_of(record, certificates),
                 names=names,
                 in_use=record.active.key_id if record.active else None,
+                certificate_in_use=certificates.active.key_id if certificates.active else None,
             )
             return expiry.read(
                 application,
@@ -211,6 +211,7 @@ def _of_stack(
     )
     credential, caller = sign_in(how, endpoints, prompt=say)
     tag = ownership.stack_tag(runner.project_name, name, settings.instance_id)
+    store = _store(state.backend, None, environ)
     with Graph(credential, endpoints) as graph:
         found = registrations_of(settings, graph, tag, lambda: held(runner.export_if_made()))
         # One that Graph listed a moment ago and that is gone now is as good as none.
@@ -220,7 +221,7 @@ def _of_stack(
             return None
         return expiry.read(
             application,
-            _known(runner, settings),
+            _known(runner, settings, _remembered(store, journal_key(caller.tenant_id, application.app_id))[1]),
             tenant_id=caller.tenant_id,
             stack=name,
             now=graph.now(),
@@ -229,14 +230,44 @@ def _of_stack(
         )
 
 
-def _known(runner: StackRunner, settings: StackSettings) -> Known:
-    """What the stack's outputs remember; the other slot's secret is told by its name, which no person types."""
+def _known(runner: StackRunner, settings: StackSettings, certificates: Record) -> Known:
+    """What the stack's outputs remember of its secret, the other slot's being told by its name, which no person types;
+    and what the journal remembers of its certificates.
+    """
     outputs = runner.outputs_as_kept()
-    names = {settings.profile.slot_name(slot): slot for slot in SLOTS}
     key_id = outputs.get("secretKeyId")
-    if not isinstance(key_id, str) or not key_id:
-        return Known(names=names)
-    return Known(slots={key_id: Layout.from_outputs(outputs).active}, names=names, in_use=key_id)
+    in_use = key_id if isinstance(key_id, str) and key_id else None
+    slots = _slots_of(certificates)
+    if in_use is not None:
+        slots[in_use] = Layout.from_outputs(outputs).active
+    return Known(
+        slots=slots,
+        names=_names_of(settings.profile),
+        in_use=in_use,
+        certificate_in_use=certificates.active.key_id if certificates.active else None,
+    )
+
+
+def _store(backend: str, named: str | None, environ: Mapping[str, str]) -> Store | None:
+    """Where journals are; None with Pulumi Cloud, which keeps states and no journals, so nothing is remembered."""
+    address = journal_address(backend, named, environ)
+    return None if address.startswith(("http://", "https://")) else open_store(address, environ)
+
+
+def _remembered(store: Store | None, key: str) -> tuple[Record, Record]:
+    """What the journal holds of a registration's client secrets and of its certificates."""
+    journal = peek(store, key) if store else {}
+    return Record.of_kind("secret", journal), Record.of_kind("certificate", journal)
+
+
+def _slots_of(*records: Record) -> dict[str, Slot]:
+    return {secret.key_id: secret.slot for record in records for secret in record.secrets.values()}
+
+
+def _names_of(product: Profile) -> dict[str, Slot]:
+    """The display names that only this toolkit gives."""
+    namings = (product.slot_name, product.certificate_name)
+    return {naming(slot): slot for naming in namings for slot in SLOTS}
 
 
 def _once(say: Say) -> Say:

@@ -116,3 +116,33 @@ def test_a_name_cannot_steer_the_terminal_of_whoever_reads_it() -> None:
     found = verdict(secret("x", 10, "a\x1b[2J\n::error::b\u202e"))
     assert found.entries[0].name == "a\ufffd[2J\ufffd::error::b\ufffd"
     assert found.entries[0].name in found.problem
+
+
+def cert(key_id: str, days: float, name: str | None = None) -> Certificate:
+    return Certificate(key_id, name, NOW - timedelta(days=1), NOW + timedelta(days=days))
+
+
+def test_a_certificate_that_the_journal_knows_to_be_in_use_decides_beside_secrets_of_others() -> None:
+    known = Known(slots={"c": "a"}, names=NAMES.names, certificate_in_use="c")
+    found = verdict(secret("x", 500, OTHER), known=known, certificates=(cert("c", 10), cert("d", 300)), stack=None)
+    assert found.deciding is not None
+    assert (found.deciding.key_id, found.deciding.slot, found.deciding.in_use) == ("c", "a", True)
+    assert found.problem
+    assert found.remedy == "Renew it: provision credential certificate --client-id c --sink KIND:PLACE --now"
+
+
+@pytest.mark.parametrize(("secret_days", "certificate_days", "deciding"), [(10, 300, "x"), (300, 10, "c")])
+def test_where_both_kinds_are_in_use_the_one_that_ends_first_decides(
+    secret_days: float, certificate_days: float, deciding: str
+) -> None:
+    known = Known(slots={"x": "a", "c": "a"}, in_use="x", certificate_in_use="c")
+    found = verdict(secret("x", secret_days), known=known, certificates=(cert("c", certificate_days),))
+    assert found.deciding is not None
+    assert found.deciding.key_id == deciding
+    assert found.problem
+
+
+def test_a_certificate_in_use_that_is_gone_is_said_whatever_else_lives() -> None:
+    found = verdict(secret("x", 300), known=Known(in_use="x", certificate_in_use="c"))
+    assert found.problem == "The certificate in use (c) of Mail is no longer there: somebody removed it."
+    assert found.remedy == "Renew it: provision credential certificate --stack acme --sink KIND:PLACE --now"

@@ -4,26 +4,26 @@ Owns: telling them apart and the verdict. Does not own: asking Microsoft Graph a
 how it is shown (``cli``, ``calendar``, ``metrics``). No value comes near: Graph never shows one again.
 
 One secret decides. Where the state or the journal says which one is in use, it is that one: the product works as long
-as it lives, whatever else is there. Where nobody remembers, it is the one of this toolkit that lives longest, and only
-when none of ours lives, the longest-lived of somebody else's. A certificate decides only where there is no secret. All
-others are told, and fail nothing.
+as it lives, whatever else is there. A certificate that the journal knows to be in use counts as such a secret; where
+both kinds are in use nobody knows which of them the product takes, so the one that ends first decides. Where nobody
+remembers, it is the one of this toolkit that lives longest, and only when none of ours lives, the longest-lived of
+somebody else's; a certificate then decides only where there is no secret. All others are told, and fail nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from provision.microsoft.objects import Application, Certificate, Password
 from provision.secrets.due import days
+from provision.secrets.record import WORDS, Kind
 from provision.settings.stack import Slot
 
-Kind = Literal["secret", "certificate"]
 State = Literal["live", "expiring", "expired", "not-yet-valid"]
 
-_WORDS: dict[Kind, str] = {"secret": "client secret", "certificate": "certificate"}
 _LIVING: tuple[State, ...] = ("live", "expiring")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -37,7 +37,9 @@ class Known:
     names: Mapping[str, Slot] = field(default_factory=dict)
     """Display names that only this toolkit gives; the evidence where no key id is remembered."""
     in_use: str | None = None
-    """The key id of the secret that the product was given."""
+    """The key id of the client secret that the product was given."""
+    certificate_in_use: str | None = None
+    """The key id of the certificate that the product was given."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Entry:
     @property
     def words(self) -> str:
         """What it is, for a sentence."""
-        return f"{_WORDS[self.kind]} {self.name or 'without a name'} ({self.key_id})"
+        return f"{WORDS[self.kind]} {self.name or 'without a name'} ({self.key_id})"
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,18 @@ def read(
     """
     name = _printable(application.display_name)
     secrets = [_entry("secret", one, known, now, within) for one in application.passwords]
-    certificates = [_entry("certificate", one, Known(), now, within) for one in application.certificates]
+    certificates = [_entry("certificate", one, known, now, within) for one in application.certificates]
     entries = sorted([*secrets, *certificates], key=lambda entry: (entry.ends or _NEVER, entry.kind, entry.key_id))
-    if known.in_use is not None:
-        deciding = next((entry for entry in secrets if entry.in_use), None)
-        gone = f"The client secret in use ({known.in_use}) of {name} is no longer there: somebody removed it."
-        problem = gone if deciding is None else _problem(deciding, name, now)
+    remembered: dict[Kind, str | None] = {"secret": known.in_use, "certificate": known.certificate_in_use}
+    gone = [kind for kind, key_id in remembered.items() if key_id and all(key_id != one.key_id for one in entries)]
+    in_use = [entry for entry in entries if entry.in_use]
+    if gone:
+        kind = gone[0]
+        deciding = None
+        problem = f"The {WORDS[kind]} in use ({remembered[kind]}) of {name} is no longer there: somebody removed it."
+    elif in_use:
+        deciding = in_use[0]  # those that end first come first
+        problem = _problem(deciding, name, now)
     else:
         deciding = _longest_lived(secrets) or _longest_lived(certificates)
         problem = "" if deciding is None else _problem(deciding, name, now)
@@ -134,7 +142,7 @@ def read(
         entries=tuple(entries),
         deciding=deciding,
         problem=problem,
-        remedy=_remedy(application, stack, deciding) if problem else "",
+        remedy=_remedy(application, stack, deciding, gone) if problem else "",
         notes=tuple(_notes(name, entries, deciding, now)),
     )
 
@@ -147,7 +155,7 @@ def _entry(kind: Kind, one: Password | Certificate, known: Known, now: datetime,
         starts=one.start,
         ends=one.end,
         slot=known.slots.get(one.key_id) or known.names.get(one.display_name or ""),
-        in_use=one.key_id == known.in_use,
+        in_use=one.key_id in (known.in_use, known.certificate_in_use),
         state=_state(one, now, within),
     )
 
@@ -186,11 +194,14 @@ def _when(entry: Entry, name: str, now: datetime) -> str:
     return f"The {entry.words} of {name} {verb} {ends:%Y-%m-%d %H:%M} UTC{left}."
 
 
-def _remedy(application: Application, stack: str | None, deciding: Entry | None) -> str:
+def _remedy(application: Application, stack: str | None, deciding: Entry | None, gone: Sequence[Kind]) -> str:
+    which = f"--stack {stack}" if stack else f"--client-id {application.app_id}"
+    ours = gone[0] if gone else deciding.kind if deciding is not None and deciding.slot is not None else None
+    if ours == "certificate":
+        return f"Renew it: provision credential certificate {which} --sink KIND:PLACE --now"
     if deciding is not None and deciding.kind == "certificate":
         return "Give the registration a new certificate where this one was made."
-    which = f"--stack {stack}" if stack else f"--client-id {application.app_id} --sink KIND:PLACE"
-    return f"Renew it: provision rotate {which} --now"
+    return f"Renew it: provision rotate {which}{'' if stack else ' --sink KIND:PLACE'} --now"
 
 
 def _notes(name: str, entries: list[Entry], deciding: Entry | None, now: datetime) -> list[str]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from provision.secrets.expiry import Kind, Registration
+from provision.secrets.expiry import Registration
+from provision.secrets.record import Kind
 
 _LABELS = ("tenant", "client_id", "key_id", "name", "slot")
 _WHICH = ("tenant", "client_id", "key_id")
