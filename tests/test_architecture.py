@@ -16,16 +16,29 @@ ARROWS: dict[str, set[str]] = {
     "microsoft": {"settings", "errors"},
     "app": {"microsoft", "settings", "errors"},
     "secrets": {"journal", "microsoft", "settings", "errors"},
+    "mailbox": {"journal", "microsoft", "settings", "errors"},
     "engine": {"settings", "errors"},
     "journal": {"settings", "errors"},
     "standin": {"microsoft", "settings", "errors"},
     "onboard": {"app", "secrets", "engine", "journal", "microsoft", "settings", "errors"},
     "report": {"errors"},
     "sandbox": set(),
-    "cli": {"onboard", "app", "secrets", "engine", "journal", "microsoft", "settings", "sandbox", "report", "errors"},
+    "cli": {
+        "onboard",
+        "app",
+        "secrets",
+        "mailbox",
+        "engine",
+        "journal",
+        "microsoft",
+        "settings",
+        "sandbox",
+        "report",
+        "errors",
+    },
     "__main__": {"cli"},
 }
-STACKS = {"app", "settings", "errors"}
+STACKS = {"app", "mailbox", "settings", "errors"}
 
 
 def imported_rooms(path: Path) -> set[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _EVERY_SECONDS = 20.0
 _REPEATED = "building"
@@ -30,3 +31,30 @@ def progress() -> Callable[[str], None]:
             shown["at"] = time.monotonic() if repeated else shown["at"]
 
     return show
+
+
+@contextmanager
+def bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Shows how many pieces of a known number are done: a bar on a terminal, a line every 20 seconds elsewhere.
+
+    Args:
+        total: how many pieces there are.
+        what: what is done to them, as in "setting".
+    """
+    if sys.stderr.isatty() and total:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+            task = shown.add_task(what, total=total)
+            yield lambda done: shown.update(task, completed=done)
+        return
+    told = {"at": time.monotonic()}
+
+    def tell(done: int) -> None:
+        if time.monotonic() - told["at"] >= _EVERY_SECONDS:
+            told["at"] = time.monotonic()
+            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+
+    yield tell

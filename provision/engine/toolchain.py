@@ -34,6 +34,8 @@ from provision.engine.installer import install_engine
 from provision.errors import EngineUnavailable, InvalidInput
 
 _HOST = "pulumi-language-python"
+_DYNAMIC = "pulumi-resource-pulumi-python"
+"""Runs Pulumi's dynamic providers; the official CLI has it beside itself, too."""
 _HOST_SOURCE = Path(__file__).with_name("language_host.py")  # not imported: that would load the whole SDK
 _VERSION_SECONDS = 60.0
 _CHOICES = ("auto", "path", "install", "build")
@@ -200,16 +202,12 @@ def _version_of(command: Path, environ: Mapping[str, str]) -> VersionInfo | None
 def _put_language_host(binaries: Path) -> None:
     """Puts this checkout's language host beside the CLI; writes only what differs."""
     body = _HOST_SOURCE.read_text(encoding="utf-8")
-    # The interpreter that made it may be gone (a deleted checkout): then the one of the current run, or the project's.
-    launcher = (
-        "#!/bin/sh\n"
-        f'for python in "$PROVISION_PYTHON" {shlex.quote(sys.executable)} "$PWD/.venv/bin/python"; do\n'
-        '  [ -x "$python" ] && exec "$python" "${0%/*}/pulumi-language-python-host.py" "$@"\n'
-        "done\n"
-        'echo "pulumi-language-python: no Python interpreter with the Pulumi SDK; run make, then try again" >&2\n'
-        "exit 1\n"
+    files = (
+        (f"{_HOST}-host.py", body, 0o644),
+        (_HOST, _launcher(_HOST, '"${0%/*}/pulumi-language-python-host.py"'), 0o755),
+        (_DYNAMIC, _launcher(_DYNAMIC, "-u -m pulumi.dynamic"), 0o755),
     )
-    for name, text, mode in ((f"{_HOST}-host.py", body, 0o644), (_HOST, launcher, 0o755)):
+    for name, text, mode in files:
         place = binaries / name
         try:
             if place.read_text(encoding="utf-8") == text:
@@ -217,3 +215,18 @@ def _put_language_host(binaries: Path) -> None:
         except OSError:
             pass
         write_atomically(place, text, mode=mode)
+
+
+def _launcher(name: str, what: str) -> str:
+    """A shell script that runs something with the interpreter of the run, the one that made it, or the project's.
+
+    The interpreter that made it may be gone (a deleted checkout).
+    """
+    return (
+        "#!/bin/sh\n"
+        f'for python in "$PROVISION_PYTHON" {shlex.quote(sys.executable)} "$PWD/.venv/bin/python"; do\n'
+        f'  [ -x "$python" ] && exec "$python" {what} "$@"\n'
+        "done\n"
+        f'echo "{name}: no Python interpreter with the Pulumi SDK; run make, then try again" >&2\n'
+        "exit 1\n"
+    )

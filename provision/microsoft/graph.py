@@ -8,6 +8,7 @@ reference; each method names its page.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from provision.errors import ProvisionError, Unreachable
+from provision.errors import InvalidInput, ProvisionError, Unreachable
 from provision.microsoft import certificates, policies, publisher
 from provision.microsoft.channel import AnswerLost, Channel, Where
 from provision.microsoft.credentials import Credential
@@ -54,6 +55,9 @@ _WRITE_APPS = (
     "Application.ReadWrite.All (or Application.ReadWrite.OwnedBy as an owner), or an Application Administrator"
 )
 _READ_APPS = "Application.Read.All"
+_READ_USERS = "User.ReadBasic.All"
+_READ_GROUPS = "GroupMember.Read.All"
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CLOCKS_AGREE = timedelta(minutes=1)
 _WRITE_GRANTS = "DelegatedPermissionGrant.ReadWrite.All, or a Cloud Application or Application Administrator"
 
@@ -477,6 +481,63 @@ class Graph:
             needs="AuditLog.Read.All and Directory.Read.All, and a Microsoft Entra ID P1 licence",
         )
         return [sign_in_of(item) for item in found]
+
+    def has_user(self, name: str) -> bool:
+        """Whether there is a user of this principal name or address ("List users").
+
+        Raises:
+            NotPermitted: the caller may not read users.
+        """
+        found = self._channel.ask_all(
+            lambda client: client.users,
+            f"look up the user {name}",
+            query={"filter": f"userPrincipalName eq {_quoted(name)} or mail eq {_quoted(name)}", "select": ["id"]},
+            needs=_READ_USERS,
+        )
+        return bool(found)
+
+    def group_members(self, name: str) -> list[str]:
+        """The addresses of a group's users, those in groups inside it too ("List group members").
+
+        Args:
+            name: the group's address, object id or display name.
+
+        Raises:
+            InvalidInput: there is no such group, or several bear the name.
+            NotPermitted: the caller may not read groups.
+        """
+        condition = f"mail eq {_quoted(name)} or displayName eq {_quoted(name)}"
+        if _OBJECT_ID.fullmatch(name):
+            condition = f"id eq {_quoted(name)}"
+        groups = self._channel.ask_all(
+            lambda client: client.groups,
+            f"look up the group {name}",
+            query={"filter": condition, "select": ["id", "displayName"]},
+            needs=_READ_GROUPS,
+        )
+        if len(groups) != 1:
+            raise InvalidInput(
+                f"There {'is no group' if not groups else f'are {len(groups)} groups'} called {name!r}.",
+                remedy="Name it by its address or its object id.",
+            )
+        return self._members([str(groups[0]["id"])], name)
+
+    def _members(self, groups: list[str], name: str) -> list[str]:
+        addresses: dict[str, None] = {}
+        seen = set(groups)
+        while groups:
+            group = groups.pop()
+            for member in self._channel.ask_all(
+                lambda client, group=group: client.groups.by_group_id(group).members,  # type: ignore[misc]
+                f"list the members of {name}",
+                needs=_READ_GROUPS,
+            ):
+                if str(member.get("@odata.type", "")).endswith(".group") and member["id"] not in seen:
+                    seen.add(member["id"])
+                    groups.append(member["id"])
+                elif address := member.get("mail") or member.get("userPrincipalName"):
+                    addresses[str(address)] = None
+        return list(addresses)
 
     def set_verified_publisher(self, object_id: str, mpn_id: str) -> None:
         """Sets the verified publisher ("application: setVerifiedPublisher"): a signed-in user only, public cloud only.

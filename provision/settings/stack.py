@@ -55,6 +55,8 @@ class StackSettings:
     grant_consent: bool = True
     """Whether to consent for the whole tenant; false leaves it to the admin-consent page, and a consent as it is."""
     mpn_id: str | None = None
+    smtp_auth_mailboxes: tuple[str, ...] = ()
+    """Mailboxes that may hand in mail by SMTP (docs/smtp-auth.md); Microsoft Graph needs none."""
     owners: tuple[str, ...] = ()
     """Object ids of further owners of the registration."""
     instance_id: str | None = None
@@ -204,6 +206,13 @@ def _sinks(value: str) -> tuple[str, ...]:
     return addresses
 
 
+def _addresses(value: str) -> tuple[str, ...]:
+    addresses = {address.lower(): address for address in value.replace(",", " ").split()}
+    if not all(re.fullmatch(r"[^\s@]+@[A-Za-z0-9._-]+", address) for address in addresses.values()):
+        raise ValueError("must be mailboxes' addresses like anna@contoso.com, blanks between them")
+    return tuple(addresses.values())
+
+
 def _scope_names(value: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(value.replace(",", " ").split()))
     if not all(re.fullmatch(r"[A-Za-z][A-Za-z._-]*", name) for name in names):
@@ -243,6 +252,7 @@ KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "extraScopes": ("extra_scopes", _scope_names),
     "grantConsent": ("grant_consent", _one_of(_BOOLEANS)),
     "mpnId": ("mpn_id", _mpn),
+    "smtpAuthMailboxes": ("smtp_auth_mailboxes", _addresses),
     "owners": ("owners", _guids),
     "instanceId": ("instance_id", _guid),
     "adoptedClientId": ("adopted_client_id", _guid),

@@ -1,14 +1,19 @@
-"""The app registration of one customer: settings, checks, ``MailApp``, outputs. ``docs/customer-it.md`` explains it."""
+"""The app registration of one customer, and which mailboxes may send by SMTP. ``docs/customer-it.md`` explains it."""
 
 import pulumi
 
 from provision.app.component import MailApp
 from provision.app.program import checked_stack, guarded
+from provision.mailbox.resource import MailboxSmtpAuth, checked_mailboxes
 
 
 def program() -> None:
-    """Declares the registration and exports its values."""
-    app = MailApp("mail", checked_stack().mail_app_args())
+    """Declares the registration and the mailboxes' switches, and exports the registration's values."""
+    checked = checked_stack()
+    mailboxes = checked_mailboxes(checked.settings)
+    app = MailApp("mail", checked.mail_app_args())
+    for address in mailboxes:
+        MailboxSmtpAuth(f"smtp-auth-{address}", mailbox=address)
     for name, value in app.outputs().items():
         pulumi.export(name, value)
 

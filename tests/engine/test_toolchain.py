@@ -80,6 +80,7 @@ def test_a_build_is_had_with_receipt_progress_and_executor(tmp_path: Path) -> No
         "pulumi-language-python",
         "pulumi-language-python-host.py",
         "pulumi-language-python-exec",
+        "pulumi-resource-pulumi-python",
     }
 
     engine.command.write_text("another")

@@ -59,6 +59,7 @@ def test_a_key_under_a_renamed_projects_name_is_refused_and_its_other_keys_are_n
         ("secretInState", "yes", "true, false"),
         ("secretSinks", "envfile:/a nonsense", "kinds and places"),
         ("mpnId", "MPN-1", "digits"),
+        ("smtpAuthMailboxes", "anna", "addresses"),
         ("owners", "ada@contoso.com", "GUID"),
         ("credential", "password", "client-secret"),
         ("displayName", "x" * 91, "90"),
