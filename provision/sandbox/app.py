@@ -14,6 +14,8 @@ from provision.sandbox import metadata
 from provision.sandbox.control import Control
 from provision.sandbox.entra.routes import entra_routes, userinfo_routes
 from provision.sandbox.ews import cloud
+from provision.sandbox.exchange.app import PREFIX as ADMIN_PREFIX
+from provision.sandbox.exchange.app import exchange_app
 from provision.sandbox.graph import graph_app
 from provision.sandbox.keys import SigningKeys
 from provision.sandbox.oidc_issuer import OidcIssuer
@@ -47,11 +49,12 @@ _PUBLIC_SURFACES: dict[str, str] = {
 
 
 class Dispatcher:
-    """Sends Graph's paths to Graph and the rest to the other rooms; a public host shows its own surface only."""
+    """Sends Graph's and Exchange's paths to them, the rest to other rooms; a public host shows its own surface only."""
 
-    def __init__(self, world: World, graph: ASGIApp, surfaces: Mapping[str, ASGIApp], local: ASGIApp) -> None:
+    def __init__(self, world: World, surfaces: Mapping[str, ASGIApp], local: ASGIApp) -> None:
         self._public_names = world.public_names
-        self._graph = graph
+        self._graph = graph_app(world)
+        self._exchange = exchange_app(world)
         self._surfaces = surfaces
         self._local = local
 
@@ -63,6 +66,8 @@ class Dispatcher:
         surface = _PUBLIC_SURFACES.get(host_name(scope)) if self._public_names else None
         if surface in {None, "graph"} and scope["path"].lower().startswith(_GRAPH_PREFIXES):
             await self._graph(scope, receive, send)
+        elif surface in {None, "exchange"} and scope["path"].lower().startswith(ADMIN_PREFIX):
+            await self._exchange(scope, receive, send)
         else:
             await (self._local if surface is None else self._surfaces[surface])(scope, receive, send)
 
@@ -128,5 +133,5 @@ def build_app(world: World, tenancy: Tenancy, *, issuer_keys: SigningKeys) -> AS
         "exchange": _application(world, cloud.routes()),
         "onpremises": _application(world, servers.routes(prefix="")),
     }
-    dispatcher = Dispatcher(world, graph_app(world), surfaces, _application(world, everything))
+    dispatcher = Dispatcher(world, surfaces, _application(world, everything))
     return RequestLog(WeatherMiddleware(dispatcher, world.weather, world.directory.clock), world.directory)

@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS request (
 KEYS: dict[str, tuple[str, ...]] = {
     "application": ("appId", "displayName", "uniqueName"),
     "servicePrincipal": ("appId", "displayName"),
-    "user": ("userPrincipalName", "mail"),
+    "user": ("userPrincipalName", "mail", "_authenticationPolicy"),
     "group": ("displayName",),
     "oauth2PermissionGrant": ("clientId", "resourceId", "principalId"),
     "appRoleAssignment": ("principalId", "resourceId"),
@@ -57,7 +57,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "authorizationCode": ("_hash",),
     "deviceCode": ("_hash", "userCode"),
     "session": ("_hash",),
-    "mailbox": ("_userId", "EmailAddresses", "Alias", "DisplayName"),
+    "mailbox": ("_userId", "EmailAddresses", "Alias", "DisplayName", "AuthenticationPolicy"),
     "authenticationPolicy": ("Name",),
     "exchangeServicePrincipal": ("AppId", "ObjectId", "DisplayName"),
     "managementScope": ("Name",),

@@ -26,13 +26,15 @@ _SECRET_QUERY = re.compile(
 _TENANT_SEGMENT = re.compile(r"^/(?!v\d)([0-9a-fA-F-]{36}|[\w-]+(?:\.[\w-]+)+)/")
 _KEPT_BODY = 8192
 _CLIENT_LENGTH = 160
+_DETAIL_LENGTH = 80
 
 NOTE = "provision.note"
-"""The scope's entry where handlers leave what the log cannot see: ``code``, ``fault``, ``tenant``."""
+"""The scope's entry where handlers leave what the log cannot see: ``code``, ``fault``, ``tenant``, and ``detail``,
+which is shown behind the path (the cmdlet, where all have one path)."""
 
 
 def note(scope: Scope, **values: str | None) -> None:
-    """Leaves a remark (``code``, ``fault`` or ``tenant``) for the request's line in the log."""
+    """Leaves a remark (``code``, ``fault``, ``tenant`` or ``detail``) for the request's line in the log."""
     scope.setdefault(NOTE, {}).update(values)
 
 
@@ -87,12 +89,13 @@ class RequestLog:
     def _line(self, scope: Scope, seen: dict[str, Any], started: float) -> dict[str, Any]:
         notes = scope[NOTE]
         query = scope["query_string"].decode("latin-1")
+        detail = str(notes.get("detail") or "")[:_DETAIL_LENGTH]
         return {
             "at": self._directory.clock.now(),
             "tenant": notes.get("tenant") or _tenant(scope),
             "method": scope["method"],
             "host": header(scope, b"host"),
-            "path": scope["path"] + (f"?{redact(query)}" if query else ""),
+            "path": scope["path"] + (f"?{redact(query)}" if query else "") + (f" {detail}" if detail else ""),
             "status": seen["status"],
             "ms": round((time.monotonic() - started) * 1000, 2),
             "client": header(scope, b"user-agent")[:_CLIENT_LENGTH],

@@ -134,6 +134,9 @@ def refusal(path: str, status: int, clock: Clock) -> tuple[bytes, str]:
         inner = {"date": now.rstrip("Z"), "request-id": str(uuid.uuid4()), "client-request-id": str(uuid.uuid4())}
         answer: dict[str, Any] = {"error": {"code": code, "message": message, "innerError": inner}}
         return json.dumps(answer).encode(), "application/json"
+    if path.lower().startswith("/adminapi/"):
+        code, message = _GRAPH_ERRORS.get(status, ("UnknownError", ""))
+        return json.dumps({"error": {"code": code, "message": message}}).encode(), "application/json"
     if "/oauth2/" in path.lower() and status in _ENTRA_ERRORS:
         error, number, text = _ENTRA_ERRORS[status]
         trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())

@@ -67,6 +67,8 @@ class Call:
     body: Any = None
     owned_only: bool = False
     """Set by authorization: the caller may do this only to objects of which it is an owner."""
+    role_assignments: list[Document] | None = None
+    """Set by authorization where only RBAC for Applications lets the caller in: Exchange's role assignments."""
 
     @property
     def directory(self) -> Directory:

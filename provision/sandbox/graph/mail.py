@@ -15,7 +15,7 @@ import uuid
 from typing import Any
 
 from provision.sandbox.directory import Directory, Document
-from provision.sandbox.exchange import mailboxes
+from provision.sandbox.exchange import applications, mailboxes
 from provision.sandbox.graph import collection, errors, schema
 from provision.sandbox.graph.call import Answer, Call
 
@@ -31,7 +31,7 @@ def _mailbox_owner(call: Call) -> tuple[Document, Document]:
     """The user whom the path names, and his mailbox.
 
     Raises:
-        GraphError: no such user, no mailbox, or (delegated) another user's mailbox without a permission for it.
+        GraphError: no such user, no mailbox, or one outside of the scopes to which Exchange limits the application.
     """
     key = call.keys.get("user") or call.caller.object_id
     if schema.is_guid(key):
@@ -48,6 +48,13 @@ def _mailbox_owner(call: Call) -> tuple[Document, Document]:
             "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
             code="MailboxNotEnabledForRESTAPI",
             status=404,
+        )
+    assignments = call.role_assignments
+    if assignments is not None and not any(
+        applications.in_scope(call.directory, call.tenant, row, mailbox) for row in assignments
+    ):
+        raise errors.GraphError(
+            "Access is denied. Check credentials and try again.", code="ErrorAccessDenied", status=403
         )
     return user, mailbox
 

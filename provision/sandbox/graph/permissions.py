@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from provision.sandbox.exchange import applications
 from provision.sandbox.graph import errors
 from provision.sandbox.graph.call import Call
 from provision.sandbox.published import ROLE
@@ -201,7 +202,7 @@ RULES: dict[str, Rule] = {
 
 
 def authorize(call: Call, rule: Rule) -> None:
-    """Lets the call pass, perhaps for owned objects only, or refuses it.
+    """Lets the call pass, perhaps for owned objects or the mailboxes of role assignments only, or refuses it.
 
     Raises:
         Denied: no permission of the token, or no role of the user, allows the operation (403).
@@ -212,6 +213,10 @@ def authorize(call: Call, rule: Rule) -> None:
     if not allowed and not caller.delegated and rule.delegated and call.path.lower().startswith("/me"):
         raise errors.BadRequest("/me request is only valid with delegated authentication flow.")
     held = caller.permissions & allowed
+    if not held and not caller.delegated:
+        call.role_assignments = applications.granted(call.directory, call.tenant, caller.object_id, allowed) or None
+        if call.role_assignments is not None:
+            return
     if not held or (rule.also and not caller.permissions & rule.also):
         raise errors.insufficient_privileges()
     if not caller.delegated:
