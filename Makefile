@@ -45,8 +45,9 @@ lint: $(VENV)/.ready  ## ruff and mypy
 browser:  ## the browser and its driver that the tests use (Debian packages)
 	@sh scripts/install-browser
 
-clients: $(VENV)/.ready  ## the Azure CLI that the tests use, in an environment of its own
+clients: $(VENV)/.ready  ## clients that the tests use: the Azure CLI in an environment of its own, curl, swaks, msmtp
 	@sh scripts/install-clients $(BIN)/uv
+	@sh scripts/install-smtp-clients
 
 servers:  ## the servers that the tests start: a database, a blob store, a keyring, a Vault, a Kubernetes API
 	@sh scripts/install-postgres

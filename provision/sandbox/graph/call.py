@@ -41,8 +41,8 @@ class Answer:
     media_type: str = (
         "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
     )
-    text: str | None = None
-    """A plain-text body (``$count``, ``$metadata``) instead of JSON."""
+    text: str | bytes | None = None
+    """A body that is not JSON (``$count``, ``$metadata``, a message's MIME)."""
 
 
 NO_CONTENT = Answer(status=204)

@@ -35,8 +35,11 @@ DEFAULT_SELECT: dict[str, tuple[str, ...]] = {
 }
 """Types of which a plain read shows only some properties ("Get a user")."""
 
-_HIDDEN_IN_V1: dict[str, tuple[str, ...]] = {"application": ("authenticationBehaviors", "managerApplications")}
-"""Returned only on ``$select`` (application resource type)."""
+_HIDDEN_IN_V1: dict[str, tuple[str, ...]] = {
+    "application": ("authenticationBehaviors", "managerApplications"),
+    "message": ("internetMessageHeaders",),
+}
+"""Returned only on ``$select`` (application and message resource types)."""
 
 _BETA_ONLY: dict[str, dict[str, str]] = {
     "application": {"oauth2RequirePostResponse": "_oauth2RequirePostResponse"},

@@ -86,7 +86,7 @@ def _walk(segments: tuple[str, ...], served: _Served) -> None:
     current = f"[{_SETS[root]}]" if root in _SETS else _SINGLETONS[root]
     for segment in rest:
         name, is_collection, _ = schema.element(current)
-        if segment in {"$ref", "$count"}:
+        if segment in {"$ref", "$count", "$value"}:
             continue
         if segment.startswith("{"):
             current = name

@@ -16,7 +16,7 @@ from typing import Any
 
 from provision.sandbox.directory import Directory, Document
 from provision.sandbox.exchange import applications, mailboxes
-from provision.sandbox.graph import collection, errors, schema
+from provision.sandbox.graph import collection, errors, mail_as_mime, schema
 from provision.sandbox.graph.call import Answer, Call
 
 _ADDRESS = re.compile(r"[^@\s<>()\[\],;:\\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -271,11 +271,37 @@ def list_folder_messages(call: Call) -> Answer:
     return collection.many(call, "message", _messages(call, user, folder), context=context)
 
 
-def get_message(call: Call) -> Answer:
-    """GET /users/{id}/messages/{id}."""
+def _message(call: Call) -> tuple[Document, Document]:
+    """The user and the message that the path names."""
     user, _ = _mailbox_owner(call)
     _may_read(call, user)
     for row in _messages(call, user, None):
         if row["id"] == call.keys["message"]:
-            return collection.one(call, "message", row, context=f"users('{user['id']}')/messages")
+            return user, row
     raise errors.GraphError("The specified object was not found in the store.", code="ErrorItemNotFound", status=404)
+
+
+def get_message(call: Call) -> Answer:
+    """GET /users/{id}/messages/{id}."""
+    user, row = _message(call)
+    return collection.one(call, "message", row, context=f"users('{user['id']}')/messages")
+
+
+def list_attachments(call: Call) -> Answer:
+    """GET /users/{id}/messages/{id}/attachments."""
+    user, row = _message(call)
+    rows = [{"@odata.type": "#microsoft.graph.fileAttachment", **attachment} for attachment in row["_attachments"]]
+    context = f"users('{user['id']}')/messages('{row['id']}')/attachments"
+    return collection.many(call, "fileAttachment", rows, context=context)
+
+
+def get_mime(call: Call) -> Answer:
+    """GET /users/{id}/messages/{id}/$value: the message as it came over SMTP, else written from its properties."""
+    _, row = _message(call)
+    if (kept := row.get("_mime")) is not None:
+        tenant, identity = kept
+        stored = call.directory.get(tenant, "mime", identity, fresh=True)
+        content = base64.b64decode(stored["content"]) if stored else b""
+    else:
+        content = mail_as_mime.written(row)
+    return Answer(text=content, media_type="text/plain")

@@ -112,6 +112,11 @@ _grants = _found("oauth2PermissionGrant", "oAuth2PermissionGrant", "clientId")
 _user_grants = _found("oauth2PermissionGrant", "oAuth2PermissionGrant", "principalId")
 _federated = _found("federatedIdentityCredential", "federatedIdentityCredential", "_applicationId")
 
+
+def _attachments(call: Call, document: Document) -> list[Row]:  # noqa: ARG001 - one signature for all
+    return [("fileAttachment", row) for row in document.get("_attachments", ())]
+
+
 FOLLOW: dict[str, dict[str, Callable[[Call, Document], list[Row]]]] = {
     "application": {
         "owners": _owners,
@@ -143,6 +148,7 @@ FOLLOW: dict[str, dict[str, Callable[[Call, Document], list[Row]]]] = {
         "appRoleAssignments": _assignments,
     },
     "directoryRole": {"members": _members},
+    "message": {"attachments": _attachments},
 }
 
 

@@ -97,6 +97,8 @@ def _person(base: str, *, own: bool) -> tuple[_Row, ...]:
         ("POST", f"{base}/sendMail", mail.send_mail, "me.send" if own else "mail.send"),
         ("GET", f"{base}/messages", mail.list_messages, "me.mail" if own else "mail.read"),
         ("GET", f"{base}/messages/{{message}}", mail.get_message, "me.mail" if own else "mail.read"),
+        ("GET", f"{base}/messages/{{message}}/$value", mail.get_mime, "me.mail" if own else "mail.read"),
+        ("GET", f"{base}/messages/{{message}}/attachments", mail.list_attachments, "me.mail" if own else "mail.read"),
         (
             "GET",
             f"{base}/mailFolders/{{folder}}/messages",

@@ -107,11 +107,11 @@ class Desk:
         values |= {
             "_via": "smtp",
             "_appId": login.app_id,
-            "_mimeId": self.post.keep(login.tenant_id, envelope.content),
+            "_mime": self.post.keep(login.tenant_id, envelope.content),
         }
         posting = Posting(
             login.tenant_id,
-            mailbox["id"],
+            mailbox["_userId"],
             mailbox["PrimarySmtpAddress"],
             envelope.recipients,
             envelope.report,

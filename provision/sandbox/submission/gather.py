@@ -143,9 +143,7 @@ def _usable(directory: Directory, tenant_id: str, mailbox: Document | None) -> D
 
 
 def _ask_entra(world: World, name: str, password: str, peer: Peer) -> SignIn:
-    event = SignInEvent(
-        kind="nonInteractiveUser", client=_EXCHANGE, client_app_used="Authenticated SMTP", user_name=name
-    )
+    event = SignInEvent(kind="interactiveUser", client=_EXCHANGE, client_app_used="Authenticated SMTP", user_name=name)
     incident = Incident.new(world.directory.clock, None)
     try:
         result = _sign_in(world, event, name, password)

@@ -67,7 +67,9 @@ def document(message: EmailMessage, *, identity: str, sender: Document, clock: C
         "sentDateTime": _sent(message) or now,
         "hasAttachments": any(not attachment["isInline"] for attachment in attachments),
         "internetMessageId": identity,
-        "internetMessageHeaders": [{"name": name, "value": str(value)} for name, value in message.items()],
+        "internetMessageHeaders": [
+            {"name": name, "value": re.sub(r"[\r\n]+", "", str(value)).strip()} for name, value in message.raw_items()
+        ],
         "subject": _header(message, "subject"),
         "bodyPreview": " ".join((plain if kind == "html" else text).split())[:_PREVIEW],
         "importance": _importance(message),

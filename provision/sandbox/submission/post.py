@@ -11,8 +11,7 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import dataclass
-from email.message import EmailMessage
-from email.mime.message import MIMEMessage
+from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.utils import formatdate
@@ -20,6 +19,7 @@ from email.utils import formatdate
 from provision.sandbox.directory import Directory, Document
 from provision.sandbox.entra.authority import domain_owner
 from provision.sandbox.exchange import mailboxes
+from provision.sandbox.onpremises import accounts
 from provision.sandbox.submission import mime
 
 _NOT_FOUND = "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup"
@@ -30,8 +30,8 @@ class Posting:
     """One accepted message on its way; all of it can be stored."""
 
     tenant_id: str
-    mailbox_id: str
-    """Whose Sent Items it goes to, and whose reports."""
+    owner: str
+    """Whose Sent Items it goes to, and whose reports: the id of the mailbox's account."""
     sender: str
     """The primary address of that mailbox."""
     recipients: tuple[str, ...]
@@ -51,10 +51,10 @@ class Post:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-    def keep(self, tenant_id: str, content: bytes) -> str:
-        """Stores the bytes of a message once, for all copies; returns their id."""
+    def keep(self, tenant_id: str, content: bytes) -> list[str]:
+        """Stores the bytes of a message once, for all copies; returns where: the tenant's id and theirs."""
         document = {"content": base64.b64encode(content).decode()}
-        return str(self._directory.insert(tenant_id, "mime", document)["id"])
+        return [tenant_id, str(self._directory.insert(tenant_id, "mime", document)["id"])]
 
     def hand_over(self, posting: Posting, due: float) -> None:
         """Delivers now, or keeps the message until its time."""
@@ -87,13 +87,11 @@ class Post:
         named = mime.written_addresses(posting.values)
         blind = [mime.recipient(address) for address in posting.recipients if address.lower() not in named]
         values = {**posting.values, "bccRecipients": [*posting.values["bccRecipients"], *blind]}
-        self._store(posting.tenant_id, posting.mailbox_id, "sentitems", values)
+        self._store(posting.tenant_id, posting.owner, "sentitems", values)
 
-    def _store(self, tenant_id: str, mailbox_id: str, folder: str, values: Document) -> None:
-        mailbox = self._directory.get(tenant_id, mailboxes.KIND, mailbox_id, fresh=True)
-        if mailbox is not None:  # it may have been taken away while the message waited
-            where = {"id": mime.new_id(), "_userId": mailbox["_userId"], "_folder": folder}
-            self._directory.insert(tenant_id, "message", {**values, **where})
+    def _store(self, tenant_id: str, owner: str, folder: str, values: Document) -> None:
+        where = {"id": mime.new_id(), "_userId": owner, "_folder": folder}
+        self._directory.insert(tenant_id, "message", {**values, **where})
 
     def _deliver(self, posting: Posting) -> None:
         for address in posting.recipients:
@@ -110,28 +108,28 @@ class Post:
             "receivedDateTime": self._directory.clock.iso(),
         }
         if tenant_id is None:
-            outgoing = {"_mailboxId": posting.mailbox_id, "to": address, "sender": posting.sender}
-            outgoing |= {name: values[name] for name in ("subject", "internetMessageId", "sentDateTime", "_mimeId")}
+            outgoing = {"_userId": posting.owner, "to": address, "sender": posting.sender}
+            outgoing |= {name: values[name] for name in ("subject", "internetMessageId", "sentDateTime", "_mime")}
             self._directory.insert(posting.tenant_id, "outgoingMessage", outgoing)
             return True
         found = self._receiving(tenant_id, address)
         if found is None:
             self._report(posting, address, delivered=False)
             return False
-        for mailbox_id in found:
-            self._store(tenant_id, mailbox_id, "inbox", values)
+        for owner in found:
+            self._store(tenant_id, owner, "inbox", values)
         return True
 
     def _receiving(self, tenant_id: str, address: str) -> list[str] | None:
-        """The ids of the mailboxes that mail for an address reaches, a group's members included; None for nobody."""
+        """The owners of the mailboxes that mail for an address reaches, of a group all members; None for nobody."""
         mailbox = mailboxes.by_address(self._directory, tenant_id, address)
         if mailbox is not None:
-            return [mailbox["id"]]
+            return [mailbox["_userId"]]
         for group in self._directory.all(tenant_id, "group", fresh=True):
             if group["mail"] and group["mail"].lower() == address.lower():
-                members = (mailboxes.of_user(self._directory, tenant_id, user) for user in group["_members"])
-                return [member["id"] for member in members if member]
-        return None
+                return [user for user in group["_members"] if mailboxes.of_user(self._directory, tenant_id, user)]
+        local = accounts.mailbox_at(self._directory, tenant_id, address)
+        return [local.owner] if local is not None else None
 
     def _report(self, posting: Posting, address: str, *, delivered: bool) -> None:
         content = _delivery_report(posting, address, delivered=delivered, now=self._directory.clock.now())
@@ -140,8 +138,8 @@ class Post:
             f"MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@{_domain(posting.sender)}", "Microsoft Outlook"
         )
         values = mime.document(message, identity=mime.message_id(message), sender=sender, clock=self._directory.clock)
-        values |= {"isRead": False, "_via": "smtp", "_mimeId": self.keep(posting.tenant_id, content)}
-        self._store(posting.tenant_id, posting.mailbox_id, "inbox", values)
+        values |= {"isRead": False, "_via": "smtp", "_mime": self.keep(posting.tenant_id, content)}
+        self._store(posting.tenant_id, posting.owner, "inbox", values)
 
 
 def _domain(address: str) -> str:
@@ -166,14 +164,14 @@ def _delivery_report(posting: Posting, address: str, *, delivered: bool, now: fl
         f"{_domain(address)}.\r\n\r\nRemote Server returned '{_NOT_FOUND}'\r\n"
     )
     report.attach(MIMEText(text, _subtype="plain", _charset="utf-8"))
-    about_message, about_recipient = EmailMessage(), EmailMessage()
+    about_message, about_recipient, status = Message(), Message(), Message()
     about_message["Reporting-MTA"] = "dns; LOC0P000MB0001.LOC0P000.PROD.OUTLOOK.COM"
     about_recipient["Final-Recipient"] = f"rfc822; {address}"
     about_recipient["Action"] = "delivered" if delivered else "failed"
     about_recipient["Status"] = "2.1.5" if delivered else "5.1.10"
     if not delivered:
         about_recipient["Diagnostic-Code"] = f"smtp; {_NOT_FOUND}"
-    status = MIMEMessage(about_message, _subtype="delivery-status")
-    status.attach(about_recipient)
+    status["Content-Type"] = "message/delivery-status"
+    status.set_payload([about_message, about_recipient])
     report.attach(status)
     return report.as_bytes(policy=report.policy.clone(linesep="\r\n"))

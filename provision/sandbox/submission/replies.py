@@ -75,7 +75,7 @@ TABLE: dict[str, Reply] = {
     "authenticated-already": Reply(503, "5.5.2", "Already authenticated", UNREAD),
     "starttls-again": Reply(503, "5.5.2", "Only one STARTTLS command can be issued per session", UNREAD),
     "chunks-only": Reply(503, "5.5.2", "BINARYMIME content needs the BDAT command", UNREAD),
-    "parameters": Reply(555, "5.5.4", "Unsupported option: {name}", UNREAD),
+    "parameters": Reply(555, "5.5.4", "Unsupported option: {option}", UNREAD),
     "recipients": Reply(452, "4.5.3", "Too many recipients", UNREAD),
     "size": Reply(552, "5.3.4", "Message size exceeds fixed maximum message size", _EXCHANGE),
     "weather": Reply(451, "4.7.0", "Temporary server error. Please try again later", UNREAD),

@@ -179,10 +179,8 @@ class Conversation(SMTP):
         """Says a line, the library's own in Exchange's words; while ``DATA`` runs, its end is kept back."""
         line = status.decode() if isinstance(status, bytes) else status
         name = _LIBRARY_WORDS.get(line)
-        if line.startswith('500 Error: command "'):
+        if line.startswith(('500 Error: command "', "502 5.5.1 Too many unrecognized commands")):
             name = "unrecognised"
-        elif line.startswith("502 5.5.1 Too many"):
-            name = "errors"
         if name is not None:
             line = self._line(Answer(name))
             if TABLE[name].code >= 500:
@@ -347,6 +345,8 @@ class Conversation(SMTP):
             await weather.park(rule, phase="after", method=verb, path=self._path())
         self._record(verb, code, started, rule, answer.layer)
         await self._say(answer)
+        if self._leaving:
+            self._hang_up()
 
     async def _before(self, rule: Rule, verb: str) -> int | None:
         """What a rule does before the work; the status when that was all."""
@@ -519,7 +519,7 @@ class Conversation(SMTP):
     async def _bdat(self, arg: str) -> Answer:
         size, _, last = arg.partition(" ")
         if not size.isdigit() or last.strip().upper() not in {"", "LAST"}:
-            self._hang_up()  # how much follows is unknown
+            self._leaving = True  # how much follows is unknown
             return Answer("arguments")
         refusal = self._ready_for_content()
         chunks = bytearray() if self._chunks is None else self._chunks
@@ -555,6 +555,7 @@ class Conversation(SMTP):
 
     # What is known of the other side
 
+    _leaving = False
     _tenant: str | None = None
     _name = ""
     _free = True
@@ -610,6 +611,6 @@ def _options(text: str, allowed: frozenset[str]) -> dict[str, str]:
     for word in text.split():
         name, _, value = word.partition("=")
         if name.upper() not in allowed:
-            raise _Refused(Answer("parameters", None, {"name": name}))
+            raise _Refused(Answer("parameters", None, {"option": name}))
         found[name.upper()] = value
     return found
