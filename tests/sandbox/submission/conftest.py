@@ -15,6 +15,17 @@ from provision.sandbox import Sandbox, Tenant
 from provision.sandbox.process import Person
 
 Connect = Callable[..., smtplib.SMTP]
+EXCHANGE = "00000002-0000-0ff1-ce00-000000000000"
+
+
+@dataclass(frozen=True)
+class App:
+    """A registration, its service principal, and that of Office 365 Exchange Online."""
+
+    id: str
+    app_id: str
+    principal_id: str
+    exchange_id: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,29 @@ class Office:
             "grant_type": "client_credentials",
             "client_id": self.tenant.admin_client_id,
             "client_secret": self.tenant.admin_client_secret,
+            "scope": scope,
+        }
+        return str(self.http("POST", f"/{self.tenant.tenant_id}/oauth2/v2.0/token", data=form).json()["access_token"])
+
+    def application(self, scopes: str = "SMTP.Send") -> App:
+        """A public client with consent for scopes of Office 365 Exchange Online."""
+        made = self.graph("POST", "/applications", json={"displayName": "Mailer", "isFallbackPublicClient": True})
+        principal = self.graph("POST", "/servicePrincipals", json={"appId": made["appId"]})
+        found = self.graph("GET", f"/servicePrincipals?$filter=appId eq '{EXCHANGE}'&$select=id")
+        resource = str(found["value"][0]["id"])
+        grant = {"clientId": principal["id"], "consentType": "AllPrincipals", "resourceId": resource, "scope": scopes}
+        self.graph("POST", "/oauth2PermissionGrants", json=grant)
+        return App(made["id"], made["appId"], principal["id"], resource)
+
+    def user_token(
+        self, person: Person, scope: str = "https://outlook.office.com/SMTP.Send", app: App | None = None
+    ) -> str:
+        """An access token of a person, by his password."""
+        form = {
+            "grant_type": "password",
+            "client_id": (app or self.application()).app_id,
+            "username": person.user_principal_name,
+            "password": person.password,
             "scope": scope,
         }
         return str(self.http("POST", f"/{self.tenant.tenant_id}/oauth2/v2.0/token", data=form).json()["access_token"])
