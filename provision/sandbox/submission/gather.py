@@ -201,4 +201,4 @@ def _application_may(directory: Directory, tenant_id: str, claims: dict[str, Any
     if "SMTP.SendAsApp" not in (claims.get("roles") or []) or mailbox is None:
         return False
     registered = directory.find(tenant_id, "exchangeServicePrincipal", fresh=True, AppId=claims["appid"])
-    return any(entry["id"] in mailbox["_fullAccess"] for entry in registered)
+    return any(entry["ObjectId"] in mailbox["_fullAccess"] for entry in registered)

@@ -1,4 +1,4 @@
-"""Unmodified clients send by password and by token: aiosmtplib, curl, swaks, msmtp (smtplib does in the other files)."""
+"""Unmodified clients send by password and by token: aiosmtplib, curl, swaks, msmtp (smtplib elsewhere)."""
 
 from __future__ import annotations
 
