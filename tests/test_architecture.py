@@ -20,11 +20,13 @@ ARROWS: dict[str, set[str]] = {
     "engine": {"settings", "errors"},
     "journal": {"settings", "errors"},
     "standin": {"microsoft", "settings", "errors"},
+    "mail": {"microsoft", "settings", "errors"},
     "onboard": {"app", "secrets", "engine", "journal", "microsoft", "settings", "errors"},
     "report": {"errors"},
     "sandbox": set(),
     "cli": {
         "onboard",
+        "mail",
         "app",
         "secrets",
         "mailbox",
