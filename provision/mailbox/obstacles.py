@@ -1,6 +1,7 @@
 """Which mailboxes cannot have SMTP AUTH, why, and what to do: data, an entry each.
 
 Source: the product's help page ("Confirm the mailbox type"): only licensed users' and shared mailboxes have the switch.
+Of its reasons one cannot be seen: a mailbox that was restored a short while ago looks like any other to Get-Mailbox.
 """
 
 from __future__ import annotations
@@ -36,11 +37,6 @@ OBSTACLES: dict[str, Obstacle] = {
             "soft-deleted",
             "is deleted and waits for its end",
             "Restore the user, and wait until the mailbox is whole again.",
-        ),
-        Obstacle(
-            "restored",
-            "was restored a short while ago",
-            "Wait until the restored mailbox is whole again, then run again.",
         ),
         Obstacle("room", "is a room's mailbox", "Use a licensed user's or a shared mailbox."),
         Obstacle("equipment", "is an equipment's mailbox", "Use a licensed user's or a shared mailbox."),
