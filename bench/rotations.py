@@ -1,4 +1,4 @@
-"""Kill sweeps of ``provision rotate``: SIGKILL at every request and at every write, then one more run.
+"""Kill sweeps of rotations, of secrets and of certificates: SIGKILL at every request and write, then one more run.
 
 Owns: a registration under rotation with its places, the points at which a run is killed, and what counts as lost. Does
 not own: how the lines are printed (``sweep``), the wrapped command (``runner``).
@@ -10,6 +10,7 @@ beside the one in use, and files beside the places.
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import signal
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +26,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from runner import STAGES
 from trial import PROVISION, Trial, kill_tree, trusting
 
@@ -41,7 +46,7 @@ LEASE_HELD = 8
 _KILLED = -signal.SIGKILL
 _EXPECTED = (0, LEASE_HELD, _KILLED)
 _TURNS = 8
-Kind = Literal["graph", "stack"]
+Kind = Literal["graph", "stack", "certificate"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Registration:
     Args:
         sandbox: the server.
         folder: a new folder.
-        kind: made by hand and rotated through Graph, or a stack with its slots in the state.
+        kind: made by hand and rotated through Graph, its client secret or its certificate (in two files of its own),
+            or a stack with its slots in the state.
         plugin: PROVISION_AZUREAD_PLUGIN.
     """
 
@@ -68,17 +74,22 @@ class Registration:
         self.trial = Trial(sandbox, folder, plugin=plugin)
         self._places = folder / "places"
         self._places.mkdir(mode=0o700)
+        self._kind: Kind = kind
         self._env, self._file = self._places / "mail.env", self._places / "secret"
-        sinks = ("--sink", f"envfile:{self._env}", "--sink", f"file:{self._file}")
-        self._kind = kind
+        first = "file" if kind == "certificate" else "envfile"
+        sinks = ("--sink", f"{first}:{self._env}", "--sink", f"file:{self._file}")
         self._words: tuple[str, ...] = ("rotate", "--stack", "sweep", "--overlap", "0s")
         if kind == "graph":
             self.client_id = self.trial.click()
             self._words = ("rotate", "--client-id", self.client_id, "--overlap", "0s", *sinks)
+        elif kind == "certificate":
+            self.client_id = self.trial.click()
+            self.trial.add_certificate(self.client_id, "clicked")
+            self._words = ("credential", "certificate", "--client-id", self.client_id, "--overlap", "0s", *sinks)
         else:
             self.trial.run([*self.trial.up_command(), *sinks]).check_returncode()
             self.client_id = str(self.trial.outputs()["clientId"])
-        self._foreign = {"clicked"} if kind == "graph" else set[str]()
+        self._foreign = set[str]() if kind == "stack" else {"clicked"}
         self.again().check_returncode()
 
     def close(self) -> None:
@@ -100,18 +111,33 @@ class Registration:
     def settle(self) -> None:
         """Rotates once to the end when the journal still looks for a lost secret, so that each point begins alike."""
         for journal in (self.trial.project / "data").glob("**/provision-journal/**/*.json"):
-            if json.loads(journal.read_text())["document"]["body"]["suspects"] is not None:
+            body = json.loads(journal.read_text())["document"]["body"]
+            if body.get("certificate", body)["suspects"] is not None:
                 self.trial.run(self.command("--now")).check_returncode()
 
     def values(self) -> list[str]:
         """The secret as each place has it now."""
+        if self._kind == "certificate":
+            return [file.read_text().strip() for file in (self._env, self._file)]
         lines = self._env.read_text().splitlines()
         return [lines[-1].removeprefix("MAIL_CLIENT_SECRET="), self._file.read_text().strip()]
 
-    def leftovers(self) -> int:
-        """Client secrets of ours beside one, and files beside the places."""
+    def credentials(self) -> list[str]:
+        """The names of what the registration has of the kind that is rotated."""
         app = next(a for a in self.trial.get("/applications?$top=999") if a["appId"] == self.client_id)
-        ours = [p for p in app["passwordCredentials"] if p["displayName"] not in self._foreign]
+        held = app["keyCredentials" if self._kind == "certificate" else "passwordCredentials"]
+        return [one["displayName"] for one in held]
+
+    def proof(self, value: str) -> dict[str, str]:
+        """What a client shows at the token endpoint for one of ``values``."""
+        if self._kind != "certificate":
+            return {"client_secret": value}
+        login = f"{self.sandbox.base_url}/{self.trial.tenant.tenant_id}"
+        return assertion(value, self.client_id, f"{login}/oauth2/v2.0/token")
+
+    def leftovers(self) -> int:
+        """Secrets of ours beside one, and files beside the places."""
+        ours = [name for name in self.credentials() if name not in self._foreign]
         files = [file for file in self._places.iterdir() if file not in (self._env, self._file)]
         return len(ours) - 1 + len(files)
 
@@ -120,13 +146,32 @@ class Registration:
         settled = self.again()
         if settled.returncode or not settled.stdout.startswith("not due: "):
             yield f"the run after that said: {settled.stdout.strip()} {settled.stderr.strip()}"
-        app = next(a for a in self.trial.get("/applications?$top=999") if a["appId"] == self.client_id)
-        if self._foreign - {p["displayName"] for p in app["passwordCredentials"]}:
+        if self._foreign - set(self.credentials()):
             yield "a secret that somebody else made is gone"
         if self._kind == "stack":
             told = self.trial.outputs()
             if told["secretSlots"] != [told["secretSlot"]] or {told["clientSecret"]} != set(self.values()):
                 yield f"the stack's outputs name {told['secretSlots']}, {told['secretSlot']} in use"
+
+
+def assertion(pem: str, client_id: str, audience: str) -> dict[str, str]:
+    """A signed client assertion, as a product makes it from a private key and its certificate."""
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
+    now = int(time.time())
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "nbf": now,
+        "exp": now + 300,
+        "jti": str(uuid.uuid4()),
+    }
+    signed = jwt.encode(
+        claims, pem.partition("-----BEGIN CERT")[0], algorithm="PS256", headers={"x5t#S256": thumbprint}
+    )
+    kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    return {"client_assertion": signed, "client_assertion_type": kind}
 
 
 @dataclass
@@ -172,8 +217,8 @@ class Watch:
 
     def _works(self, client: httpx.Client, value: str) -> bool:
         trial = self.registration.trial
-        form = {"grant_type": "client_credentials", "client_id": self.registration.client_id, "client_secret": value}
-        form["scope"] = f"{trial.sandbox.base_url}/.default"
+        form = {"grant_type": "client_credentials", "client_id": self.registration.client_id}
+        form |= {"scope": f"{trial.sandbox.base_url}/.default", **self.registration.proof(value)}
         return client.post(f"/{trial.tenant.tenant_id}/oauth2/v2.0/token", data=form).status_code == 200
 
 

@@ -130,6 +130,7 @@ def _raced(kind: rotations.Kind, plugin: str) -> Lanes:
 
 
 ROTATIONS: dict[str, Callable[[str], Lanes]] = {
+    "rotate-certificate": functools.partial(_killed, "certificate"),
     "rotate-graph": functools.partial(_killed, "graph"),
     "rotate-race": functools.partial(_raced, "graph"),
     "rotate-stack": functools.partial(_killed, "stack"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import signal
@@ -10,11 +11,16 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from provision.sandbox import Sandbox, Tenant
 
@@ -207,6 +213,28 @@ class Trial:
         grant["scope"] = "User.Read Calendars.Read"
         self.request("POST", "/oauth2PermissionGrants", grant).raise_for_status()
         return str(app["appId"])
+
+    def add_certificate(self, client_id: str, name: str) -> str:
+        """A certificate that somebody else made, in a registration that has none; returns its key id."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(who)
+            .issuer_name(who)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=900))
+            .sign(key, hashes.SHA256())
+        )
+        der = base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
+        row = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": der, "displayName": name}
+        path = f"/applications(appId='{client_id}')"
+        self.request("PATCH", path, {"keyCredentials": [row]}).raise_for_status()
+        (listed,) = self.request("GET", path).raise_for_status().json()["keyCredentials"]
+        return str(listed["keyId"])
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, the secret in clear."""
