@@ -16,6 +16,7 @@ from provision.sandbox.entra.routes import entra_routes, userinfo_routes
 from provision.sandbox.ews import cloud
 from provision.sandbox.exchange.app import PREFIX as ADMIN_PREFIX
 from provision.sandbox.exchange.app import exchange_app
+from provision.sandbox.google import apis
 from provision.sandbox.graph import graph_app
 from provision.sandbox.keys import SigningKeys
 from provision.sandbox.oidc_issuer import OidcIssuer
@@ -41,6 +42,9 @@ _PUBLIC_SURFACES: dict[str, str] = {
     "outlook.office365.com": "exchange",
     "outlook.office.com": "exchange",
     "autodiscover-s.outlook.com": "exchange",
+    "oauth2.googleapis.com": "google",
+    "admin.googleapis.com": "google",
+    "cloudidentity.googleapis.com": "google",
     "contoso.example": "onpremises",
     "mail.contoso.example": "onpremises",
     "autodiscover.contoso.example": "onpremises",
@@ -121,6 +125,7 @@ def build_app(world: World, tenancy: Tenancy, *, issuer_keys: SigningKeys) -> AS
         *portal_routes(world),
         *cloud.routes(),
         *servers.routes(),
+        *apis.routes(),
         Route("/", _home),
         Route("/robots.txt", _robots),
         *entra,
@@ -131,6 +136,7 @@ def build_app(world: World, tenancy: Tenancy, *, issuer_keys: SigningKeys) -> AS
         "login": _application(world, entra),
         "arm": _application(world, metadata.routes()),
         "exchange": _application(world, cloud.routes()),
+        "google": _application(world, apis.routes(prefix="")),
         "onpremises": _application(world, servers.routes(prefix="")),
     }
     dispatcher = Dispatcher(world, surfaces, _application(world, everything))

@@ -13,6 +13,8 @@ DEFAULT_PORT = 8443
 """Taken when free and nothing else was asked for."""
 DEFAULT_SMTP_PORT = 2587
 """Likewise for SMTP submission, whose own port 587 needs the superuser."""
+DEFAULT_GOOGLE_SMTP_PORT, DEFAULT_GOOGLE_SMTPS_PORT = 3587, 3465
+"""Likewise for Gmail's 587 and 465; these two cannot be chosen."""
 
 
 class SandboxError(Exception):
@@ -98,6 +100,11 @@ class ServerConfig:
         return Layout(self.directory)
 
 
+def port_of(address: str | None) -> int | None:
+    """The port of ``host:port``; None without one."""
+    return int(address.rpartition(":")[2]) if address else None
+
+
 @dataclass(frozen=True)
 class ServerState:
     """What a running server wrote about itself; ``repr`` shows no secret."""
@@ -113,11 +120,15 @@ class ServerState:
     control_token: str = field(repr=False)
     users: dict[str, str] = field(repr=False)
     smtp_address: str | None = None
+    google_smtp_address: str | None = None
+    """Gmail's port with STARTTLS, as ``smtp.gmail.com:587``."""
+    google_smtps_address: str | None = None
+    """Gmail's port with TLS from the first byte, as ``smtp.gmail.com:465``."""
 
     @property
     def smtp_port(self) -> int | None:
         """The port of ``smtp_address``."""
-        return int(self.smtp_address.rpartition(":")[2]) if self.smtp_address else None
+        return port_of(self.smtp_address)
 
     @property
     def portal_url(self) -> str:
@@ -134,6 +145,9 @@ class ServerState:
             "adminClientId": self.admin_client_id,
             "adminClientSecret": self.admin_client_secret,
             "smtpAddress": self.smtp_address,
+            "googleSmtpAddress": self.google_smtp_address,
+            "googleSmtpsAddress": self.google_smtps_address,
+            "googleApiUrl": f"{self.base_url}/_google",
             "portalUrl": self.portal_url,
             "pid": self.pid,
         }

@@ -19,6 +19,7 @@ from provision.sandbox import people
 from provision.sandbox.ews import switches
 from provision.sandbox.exchange import organization
 from provision.sandbox.faults import BadRule
+from provision.sandbox.google.control import GoogleControl
 from provision.sandbox.oidc_issuer import OidcIssuer
 from provision.sandbox.onpremises import accounts
 from provision.sandbox.tenancy import Tenancy
@@ -37,6 +38,7 @@ class Control:
 
     def routes(self) -> list[Route]:
         """The routes, each behind the token."""
+        google = GoogleControl(self._world)
         table: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "status", self._status),
             ("POST", "reset", self._reset),
@@ -53,6 +55,11 @@ class Control:
             ("PUT", "tenants/{tenant}/mail", self._set_mail),
             ("PUT", "tenants/{tenant}/ews", self._set_ews),
             ("POST", "tenants/{tenant}/onpremises", self._make_accounts),
+            ("POST", "google/customers", google.create),
+            ("PATCH", "google/users/{email}", google.change),
+            ("POST", "google/users/{email}/app-passwords", google.app_password),
+            ("GET", "google/users/{email}/messages", google.messages),
+            ("PUT", "google/busy", google.busy),
         )
         return [Route(f"/_sandbox/{name}", self._guarded(handler), methods=[verb]) for verb, name, handler in table]
 

@@ -64,6 +64,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     "managementRoleAssignment": ("Name", "_assigneeId"),
     "roleGroup": ("Name",),
     "onPremisesAccount": ("mail",),
+    "googleCustomer": ("domain",),
+    "googleUser": ("primaryEmail", "aliases"),
+    "googleServiceAccount": ("client_email",),
+    "googleToken": ("_hash",),
 }
 """Which properties of a kind can be looked up without reading every document; a new lookup is one entry.
 

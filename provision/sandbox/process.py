@@ -241,6 +241,20 @@ class Sandbox:
         return self.state.base_url
 
     @property
+    def google_smtp_address(self) -> str:
+        """``localhost:PORT`` of Gmail's SMTP with STARTTLS."""
+        if self.state.google_smtp_address is None:
+            raise NotRunning("the local tenant has no Google side")
+        return self.state.google_smtp_address
+
+    @property
+    def google_smtps_address(self) -> str:
+        """``localhost:PORT`` of Gmail's SMTP with TLS from the first byte."""
+        if self.state.google_smtps_address is None:
+            raise NotRunning("the local tenant has no Google side")
+        return self.state.google_smtps_address
+
+    @property
     def smtp_address(self) -> str:
         """``localhost:PORT`` of SMTP submission."""
         if self.state.smtp_address is None:
@@ -339,6 +353,24 @@ class Sandbox:
         name = tenant if isinstance(tenant, str) else tenant.tenant_id
         made: list[dict[str, str]] = self.control.ask("POST", f"tenants/{name}/onpremises", {"people": list(wanted)})
         return made
+
+    def new_google_customer(self, **wanted: Any) -> dict[str, Any]:
+        """A Google Workspace customer with users and a service account (see ``google.customers.create``)."""
+        made: dict[str, Any] = self.control.ask("POST", "google/customers", wanted)
+        return made
+
+    def change_google_user(self, email: str, **wanted: Any) -> None:
+        """Changes a Google user's state (see ``google.customers.change``)."""
+        self.control.ask("PATCH", f"google/users/{email}", wanted)
+
+    def google_messages(self, email: str) -> list[dict[str, Any]]:
+        """A Google user's messages, oldest first."""
+        rows: list[dict[str, Any]] = self.control.ask("GET", f"google/users/{email}/messages")
+        return rows
+
+    def set_google_busy(self, busy: bool) -> None:
+        """Whether Gmail turns clients away (421 4.7.0)."""
+        self.control.ask("PUT", "google/busy", {"busy": busy})
 
     def set_faults(self, rules: Sequence[dict[str, Any]] = (), **conditions: float) -> None:
         """Replaces the rules and changes conditions (``replication_delay``, ``exchange_delay``, ``clock_skew``, …)."""

@@ -1,4 +1,4 @@
-"""The server process: one store, a listening socket with TLS and one for SMTP, every room of the local tenant behind.
+"""The server process: one store, listening sockets for HTTPS and SMTP, every room of the local tenant behind.
 
 Owns: assembling, the sockets, readiness, the state file, stopping.
 Does not own: starting a process (``process``), what any address answers.
@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,6 +22,8 @@ import uvicorn
 
 from provision.sandbox.app import build_app
 from provision.sandbox.config import (
+    DEFAULT_GOOGLE_SMTP_PORT,
+    DEFAULT_GOOGLE_SMTPS_PORT,
     DEFAULT_PORT,
     DEFAULT_SMTP_PORT,
     AlreadyRunning,
@@ -29,12 +31,14 @@ from provision.sandbox.config import (
     SandboxError,
     ServerConfig,
     ServerState,
+    port_of,
 )
 from provision.sandbox.directory import Directory
 from provision.sandbox.faults import Weather
+from provision.sandbox.google import GoogleMail
 from provision.sandbox.keys import SigningKeys, write_private
 from provision.sandbox.submission import Submission
-from provision.sandbox.tenancy import Tenancy
+from provision.sandbox.tenancy import MailAddresses, Tenancy
 from provision.sandbox.tls import Certificates
 from provision.sandbox.world import World
 
@@ -48,13 +52,13 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        submission: Submission,
+        mail: Sequence[Submission | GoogleMail],
         weather: Weather,
         when_ready: Callable[[], None],
         lifeline: int | None,
     ) -> None:
         super().__init__(config)
-        self._submission = submission
+        self._mail = mail
         self._weather = weather
         self._when_ready = when_ready
         self._lifeline = lifeline
@@ -62,14 +66,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts listening, then tells."""
         await super().startup(sockets)
-        await self._submission.start()
+        for side in self._mail:
+            await side.start()
         if self._lifeline is not None:
             asyncio.get_running_loop().add_reader(self._lifeline, self._lifeline_pulled)
         self._when_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops both sides."""
-        await self._submission.stop()
+        """Stops all sides."""
+        for side in self._mail:
+            await side.stop()
         await super().shutdown(sockets)
 
     def _lifeline_pulled(self) -> None:
@@ -122,6 +128,12 @@ def _listen(config: ServerConfig, asked: int | None, last: int | None, default: 
     raise CannotListen(f"cannot listen on {config.address}")
 
 
+def _listen_for_google(config: ServerConfig, last: str | None, default: int) -> tuple[socket.socket, str]:
+    """A listening socket for Gmail's SMTP, and its address."""
+    listener = _listen(config, None, port_of(last), default)
+    return listener, f"{_host(config)}:{listener.getsockname()[1]}"
+
+
 def _host(config: ServerConfig) -> str:
     """The server's host as clients write it; loopback is called localhost, which every client accepts."""
     host = "localhost" if config.address in {"127.0.0.1", "::1", "0.0.0.0", "::", "localhost"} else config.address  # noqa: S104
@@ -158,6 +170,8 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
         port: int = listener.getsockname()[1]
         smtp_listener = _listen(config, config.smtp_port, last.smtp_port if last else None, DEFAULT_SMTP_PORT)
         smtp_address = f"{_host(config)}:{smtp_listener.getsockname()[1]}"
+        starttls = _listen_for_google(config, last.google_smtp_address if last else None, DEFAULT_GOOGLE_SMTP_PORT)
+        implicit = _listen_for_google(config, last.google_smtps_address if last else None, DEFAULT_GOOGLE_SMTPS_PORT)
         certificates = Certificates(layout.directory)
         certificates.ensure(config.address)
         directory = Directory(layout.store_file)
@@ -168,7 +182,8 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
             weather=Weather(directory),
             public_names=config.public_names,
         )
-        tenancy = Tenancy(world, layout, port=port, smtp_address=smtp_address, ca_file=certificates.ca_file)
+        mail_addresses = MailAddresses(smtp_address, starttls[1], implicit[1])
+        tenancy = Tenancy(world, layout, port=port, mail_addresses=mail_addresses, ca_file=certificates.ca_file)
         app = build_app(world, tenancy, issuer_keys=SigningKeys.load(layout.issuer_key_file))
         uvicorn_config = uvicorn.Config(
             app,
@@ -192,9 +207,16 @@ def serve(config: ServerConfig, *, when_ready: Callable[[ServerState], None], li
             certificate=certificates.server_file,
             key=certificates.server_key_file,
         )
+        google = GoogleMail(
+            world,
+            starttls=starttls,
+            implicit=implicit,
+            certificate=certificates.server_file,
+            key=certificates.server_key_file,
+        )
         server = _Server(
             uvicorn_config,
-            submission=submission,
+            mail=(submission, google),
             weather=world.weather,
             when_ready=lambda: when_ready(state),
             lifeline=lifeline,

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from provision.sandbox import seed
 from provision.sandbox.config import Layout, ServerState
+from provision.sandbox.google import customers
 from provision.sandbox.keys import write_private
 from provision.sandbox.world import World
 
 _FIRST_DOMAIN = "contoso.onmicrosoft.com"
 _SETTING_SEEDED = "seeded"
+
+
+@dataclass(frozen=True)
+class MailAddresses:
+    """Where a server takes mail: Exchange Online's submission, and Gmail's two ports."""
+
+    smtp_address: str
+    google_smtp_address: str
+    google_smtps_address: str
 
 
 class Tenancy:
@@ -28,15 +38,17 @@ class Tenancy:
         world: the server.
         layout: its files.
         port: the port it listens on.
-        smtp_address: where it takes mail.
+        mail_addresses: where it takes mail.
         ca_file: the private authority's certificate.
     """
 
-    def __init__(self, world: World, layout: Layout, *, port: int, smtp_address: str, ca_file: Path) -> None:
+    def __init__(
+        self, world: World, layout: Layout, *, port: int, mail_addresses: MailAddresses, ca_file: Path
+    ) -> None:
         self._world = world
         self._layout = layout
         self._port = port
-        self._smtp_address = smtp_address
+        self._mail_addresses = mail_addresses
         self._ca_file = ca_file
         self.control_token = secrets.token_urlsafe(32)
         if not world.directory.tenants():
@@ -93,6 +105,7 @@ class Tenancy:
         with directory.transaction():
             for tenant in directory.tenants():
                 directory.remove_tenant(tenant)
+            directory.remove_tenant(customers.REALM)
             directory.set_setting(_SETTING_SEEDED, {})
             directory.clear_requests()
             self._create(domain=first["domain"], tenant_id=first["tenant_id"])
@@ -107,6 +120,6 @@ class Tenancy:
             base_url=self._world.base_url,
             ca_file=str(self._ca_file),
             control_token=self.control_token,
-            smtp_address=self._smtp_address,
+            **asdict(self._mail_addresses),
             **first,
         )

@@ -37,6 +37,7 @@ PUBLIC_HOSTS: tuple[str, ...] = (
     "smtp.gmail.com",
     "admin.googleapis.com",
     "oauth2.googleapis.com",
+    "cloudidentity.googleapis.com",
     "my.cloudex.app",
     "contoso.example",
     "mail.contoso.example",

@@ -36,6 +36,7 @@ def test_tenants_outlive_the_process(tmp_path: Path) -> None:
     try:
         assert set(first) == {
             "baseUrl", "caFile", "tenantId", "domain", "adminClientId", "adminClientSecret", "smtpAddress",
+            "googleSmtpAddress", "googleSmtpsAddress", "googleApiUrl",
             "portalUrl", "pid",
         }  # fmt: skip
         twice = command(folder, "start", "--json")

@@ -15,11 +15,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import spnego
-from spnego.exceptions import SpnegoError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,6 +31,9 @@ from provision.sandbox.ews.errors import HttpRefusal
 from provision.sandbox.onpremises import accounts
 from provision.sandbox.requestlog import host_name
 from provision.sandbox.world import World
+
+if TYPE_CHECKING:
+    from spnego import ContextProxy
 
 PREFIX = "/_onpremises"
 
@@ -76,7 +77,7 @@ class OnPremises:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._handshakes: WeakKeyDictionary[Any, spnego.ContextProxy] = WeakKeyDictionary()
+        self._handshakes: WeakKeyDictionary[Any, ContextProxy] = WeakKeyDictionary()
         self._connections: WeakKeyDictionary[Any, Caller] = WeakKeyDictionary()
         accounts.publish(world.directory)
 
@@ -175,6 +176,9 @@ class OnPremises:
         return _caller(*found)
 
     def _ntlm(self, transport: Any, value: str) -> Caller | None:
+        import spnego  # loaded late: it would lengthen the server's start
+        from spnego.exceptions import SpnegoError
+
         try:
             token = base64.b64decode(value, validate=True)
             context = self._handshakes.pop(transport, None)
