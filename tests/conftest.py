@@ -19,6 +19,9 @@ from provision.settings import credential
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints, read_metadata
 
+pytest_plugins = ["stores"]
+"""The servers of ``tests/servers/stores.py``, started where a test asks for one."""
+
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:

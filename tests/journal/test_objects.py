@@ -15,11 +15,10 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import jwt
 import pytest
+from stores import ACCOUNT, KEY, S3, Azurite
 
 from provision.errors import InvalidInput, NotPermitted, SignInFailed, StateUnavailable, Unreachable
 from provision.journal import Conflict, open_store
-
-from .conftest import ACCOUNT, KEY, S3, Azurite
 
 NAME = "tenant/client"
 WRONG_KEY = "d3Jvbmcga2V5IG9mIG5vYm9keSBhdCBhbGw="

@@ -10,12 +10,11 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from stores import Postgres
 
 from provision.errors import InvalidInput, NotPermitted, SignInFailed, StateUnavailable, Unreachable
 from provision.journal import Conflict, open_store
 from provision.journal.postgres import Database, open_place
-
-from .conftest import Postgres
 
 KEY = "tenant/client"
 

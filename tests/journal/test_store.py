@@ -9,12 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from stores import KEY as ACCOUNT_KEY
+from stores import Place
 
 from provision.errors import InvalidInput
 from provision.journal import Conflict, Store, open_store
-
-from .conftest import KEY as ACCOUNT_KEY
-from .conftest import Place
 
 TENANT = "0f3d1f5c-9c3f-4c61-9a55-7f5f6a1d2b10"
 KEY = f"{TENANT}/5a0c3b52-1d47-4be6-8a5f-6b6d0f6f9a11"
