@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -268,14 +268,19 @@ def trusting(sandbox: Sandbox) -> ssl.SSLContext:
 
 
 def kill_tree(process: subprocess.Popen[Any]) -> None:
-    """SIGKILL for a process and everything it started, as when a machine loses power."""
+    """SIGKILL for a process and everything it started, as when a machine loses power.
+
+    Everything is stopped before anything is killed, from the top down: an engine that outlived its plugin for a
+    moment would still write that the plugin is gone.
+    """
     try:
-        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        top = psutil.Process(process.pid)
+        top.suspend()
+        family = [top, *top.children(recursive=True)]
     except psutil.NoSuchProcess:
         family = []
-    for member in family:
-        try:
-            member.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
+    for act in (psutil.Process.suspend, psutil.Process.kill):
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                act(member)
     process.wait()

@@ -1,9 +1,13 @@
-"""What a killed run left behind and the program cannot see: lost secrets and operations of unknown outcome.
+"""What a killed or failed run left behind and the program cannot see: lost secrets, operations of unknown outcome.
 
 The program itself takes over a registration, an enterprise application or a grant that Entra has and the state has not
 (``app.component``). Two things are left for here: a client secret that Entra issued and nobody stored, which is removed
 by its key id because nobody can read its value again; and the engine's list of begun operations, which is cleared once
 each has been accounted for. A secret counts as ours only by its slot's name; others are never touched.
+
+An engine that outlives its plugin, or gets no answer, ends in good order and lists nothing. Until a stack's first run
+has come to its end, every secret that its state does not hold is such a lost one; after that the state alone is no
+proof (it may be an older copy), and nothing is removed on its word.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from provision.app.adopt import APPLICATION, PASSWORD
+from provision.app.layout import Layout
+from provision.engine.events import STACK_TYPE
 from provision.engine.stack import StackRunner
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import Application
@@ -24,20 +30,28 @@ _LOOKS = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 @dataclass(frozen=True)
 class Interrupted:
-    """What the state says about a run that did not end."""
+    """What the state says about a run that did not come to its end."""
 
+    pending: bool
+    """Whether it was killed over operations whose outcome nobody knows."""
     types: frozenset[str]
     """Types whose creation had begun."""
     stored_secrets: frozenset[str]
     """Key ids of the client secrets whose value the state holds."""
 
     @classmethod
-    def of(cls, deployment: Mapping[str, Any]) -> Interrupted | None:
-        """Reads Pulumi's deployment; None when its last run ended."""
+    def of(cls, deployment: Mapping[str, Any], *, adopted: bool) -> Interrupted | None:
+        """Reads Pulumi's deployment; None when its last run ended.
+
+        Args:
+            deployment: as the state keeps it.
+            adopted: whether the registration was made before the stack, and may have secrets that it never had.
+        """
         pending = deployment.get("pending_operations") or ()
-        if not pending:
+        if not pending and (adopted or not _first_run_failed(deployment)):
             return None
         return cls(
+            pending=bool(pending),
             types=frozenset(operation["resource"]["type"] for operation in pending if operation["type"] == "creating"),
             stored_secrets=frozenset(
                 str(resource["id"]).rpartition("/")[2].lower()
@@ -47,11 +61,18 @@ class Interrupted:
         )
 
 
+def _first_run_failed(deployment: Mapping[str, Any]) -> bool:
+    resources = deployment.get("resources") or ()
+    outputs = next((one.get("outputs") or {} for one in resources if one["type"] == STACK_TYPE), {})
+    return any(one["type"] == APPLICATION for one in resources) and Layout.from_outputs(outputs).owner is None
+
+
 def recover(
     runner: StackRunner,
     graph: Graph,
     *,
     tag: str,
+    adopted: bool,
     slot_names: Iterable[str],
     say: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
@@ -62,18 +83,21 @@ def recover(
         runner: the stack.
         graph: the tenant.
         tag: the registration's ownership tag.
+        adopted: whether the registration was made before the stack.
         slot_names: display names of our secret slots.
         say: told what was found and what was done, in one line each.
         pause: waits a number of seconds.
     """
-    interrupted = Interrupted.of(runner.export_if_made())
+    interrupted = Interrupted.of(runner.export_if_made(), adopted=adopted)
     if interrupted is None:
         return
-    say("an earlier run was interrupted; finishing what it began")
+    if interrupted.pending:
+        say("an earlier run was interrupted; finishing what it began")
     application = _look(graph, tag, patiently=APPLICATION in interrupted.types, pause=pause)
     if application is not None:
         _remove_lost_secrets(graph, application, set(slot_names), interrupted.stored_secrets, say)
-    runner.clear_pending()
+    if interrupted.pending:
+        runner.clear_pending()
 
 
 def remove_leftovers(

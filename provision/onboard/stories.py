@@ -198,8 +198,9 @@ class Onboarding:
     def destroy(self) -> None:
         """Removes the registration and everything under it, what an interrupted run left, and the stack."""
         with self._signed_in(write=False) as run, self._alone(run) as lease:
-            interrupted = Interrupted.of(run.runner.export_if_made())
-            if interrupted is not None:
+            adopted = run.settings.adopted_client_id is not None
+            interrupted = Interrupted.of(run.runner.export_if_made(), adopted=adopted)
+            if interrupted is not None and interrupted.pending:
                 run.runner.clear_pending()
             run.runner.destroy()
             if interrupted is not None or run.settings.instance_id is not None:
@@ -462,7 +463,8 @@ class Onboarding:
         of secrets says nothing.
         """
         names = slot_display_names(run.settings) if run.settings.secret_in_state else ()
-        recover(run.runner, run.graph, tag=self._tag(run), slot_names=names, say=self._say)
+        adopted = run.settings.adopted_client_id is not None
+        recover(run.runner, run.graph, tag=self._tag(run), adopted=adopted, slot_names=names, say=self._say)
 
     def _layout(self, run: _SignedIn) -> Layout:
         """Which secret slots there are; told to the program for the runs that follow."""
