@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from provision.engine.events import Diagnostic
 from provision.engine.locks import locks_in
+from provision.engine.state import without_passwords
 from provision.errors import (
     EngineUnavailable,
     InvalidInput,
@@ -38,7 +39,42 @@ def _rule(pattern: str, error: type[ProvisionError], message: str, remedy: str) 
     return _Rule(re.compile(pattern, re.IGNORECASE | re.DOTALL), error, message, remedy)
 
 
+# The engine's words around what a gocloud.dev bucket or PostgreSQL's driver said.
+_BACKEND = (
+    r"(?:unable to open state database|unable to open bucket|could not (?:list|read) bucket|read \"\.pulumi/"
+    r"|blob \(key).*?"
+)
 _RULES = (
+    _rule(
+        _BACKEND + r"(?P<said>password authentication failed for user [^\s(]+|no password supplied|Server failed to "
+        r"authenticate the request|AuthenticationFailed|InvalidAccessKeyId|SignatureDoesNotMatch"
+        r"|failed to refresh cached credentials|illegal base64 data|authorized requests are not permitted"
+        r"|DefaultAzureCredential|could not find default credentials|invalid_grant)",
+        SignInFailed,
+        "The sign-in to the state backend of stack {stack} fails: {said}.",
+        "Correct user and password in PULUMI_BACKEND_URL, or the backend's own variables (docs/engine.md).",
+    ),
+    _rule(
+        _BACKEND + r"(?P<said>AuthorizationPermissionMismatch|AuthorizationFailure|AccessDenied|Access Denied"
+        r"|permission denied for [^\r\n(]+|StatusCode: 403|Error 403)",
+        NotPermitted,
+        "The state backend of stack {stack} refuses this sign-in: {said}.",
+        "Grant it the rights to read, write, list and delete there, and let this machine through its firewall.",
+    ),
+    _rule(
+        _BACKEND + r"(?P<said>database \"[^\"]*\" does not exist|The specified (?:container|bucket) "
+        r"does not exist|bucket doesn't exist)",
+        StateUnavailable,
+        "The state backend of stack {stack} is not there: {said}.",
+        "Make the container, bucket or database, or correct PULUMI_BACKEND_URL.",
+    ),
+    _rule(
+        _BACKEND + r"(?P<said>dial tcp[^\r\n\"]*|i/o timeout|context deadline exceeded|connection reset[^\r\n\"]*"
+        r"|SSL is not enabled on the server|x509: [^\r\n\"]*)",
+        Unreachable,
+        "The state backend of stack {stack} does not answer as it should: {said}.",
+        "Check PULUMI_BACKEND_URL (host, port, TLS), the network and firewalls, and run the same command again.",
+    ),
     _rule(
         r"incorrect passphrase",
         StateUnavailable,
@@ -136,6 +172,7 @@ def refusal(
         passphrase: where the passphrase came from, in words.
     """
     errors = [said.message for said in diagnostics if said.severity == "error"] or _error_lines(stderr)
+    errors = [without_passwords(message) for message in errors]  # the engine shows a backend's URL whole
     text = "\n".join(errors)
     if "the stack is currently locked by" in text or "Another update is currently in progress" in text:
         return locked(text, stack=stack)

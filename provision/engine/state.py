@@ -9,6 +9,7 @@ file, made on first use. The engine gets the passphrase as a file's name, never 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from provision.errors import InvalidInput, StateUnavailable
 
 _SERVICE = "provision"
 _ENTRY = "pulumi-state-passphrase"
+_PASSWORD = re.compile(r"""(://[^\s/:@"']*:)(?!\d+[/?])[^\s"']*(?=@)|([?&](?:ssl)?password=)[^&\s"']*""", re.IGNORECASE)
 _SCHEMES = ("file", "azblob", "s3", "gs", "postgres", "http", "https")
 
 
@@ -38,7 +40,7 @@ class State:
     @property
     def shown(self) -> str:
         """Where the state is, as it may be shown."""
-        return str(self.directory or _without_password(self.backend))
+        return str(self.directory or without_passwords(self.backend))
 
     @property
     def directory(self) -> Path | None:
@@ -80,7 +82,7 @@ def backend_url(backend: str | None = None, *, environ: Mapping[str, str] = os.e
     Raises:
         InvalidInput: the URL has a scheme that Pulumi does not know, or stands on the command line with a password.
     """
-    if backend and backend != _without_password(backend):
+    if backend and backend != without_passwords(backend):
         raise InvalidInput(
             "The state backend on the command line has a password in it, which every user of this machine could see.",
             remedy="Put the URL into the environment variable PULUMI_BACKEND_URL.",
@@ -89,7 +91,7 @@ def backend_url(backend: str | None = None, *, environ: Mapping[str, str] = os.e
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise InvalidInput(
-            f"The state backend {_without_password(url)!r} is not a URL that Pulumi knows.",
+            f"The state backend {without_passwords(url)!r} is not a URL that Pulumi knows.",
             remedy=f"Use one of {', '.join(f'{name}://' for name in _SCHEMES)}.",
         )
     return url
@@ -173,10 +175,10 @@ def _make_private(folder: Path) -> None:
         ) from None
 
 
-def _without_password(url: str) -> str:
-    """A backend's URL as it may be shown."""
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    shown = f"{user.partition(':')[0]}:****" if ":" in user else user
-    return f"{scheme}{separator}{shown}{at}{host}{slash}{path}"
+def without_passwords(text: str) -> str:
+    """A backend's URL, or a text in which there are some, as it may be shown.
+
+    What looks like a password is taken for one: up to the last ``@`` of the word, since a password that was not
+    percent-encoded may hold ``/`` and ``@`` (not a port, though), and in libpq's parameters too (``?password=``).
+    """
+    return _PASSWORD.sub(r"\1\2****", text)

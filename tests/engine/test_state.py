@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from provision.engine.state import open_state
+from provision.engine.state import open_state, without_passwords
 from provision.errors import InvalidInput, StateUnavailable
 
 
@@ -55,6 +55,31 @@ def test_a_password_is_neither_taken_from_the_command_line_nor_shown(environ: di
     state = open_state(environ=environ | {"PULUMI_BACKEND_URL": "postgres://user:hunter2@db/state"})
     assert "hunter2" not in f"{state!r} {state.shown}"
     assert state.shown == "postgres://user:****@db/state"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgres://u:p/w@rd@db/state", "postgres://u:****@db/state"),
+        ("postgres://db/state?user=u&password=p%40w&sslmode=disable", "postgres://db/state?user=u&password=****"),
+        (
+            'open "postgres://u:pw@db/s": no; see "https://h/?Password=x"',
+            'open "postgres://u:****@db/s": no; see "https',
+        ),
+        (
+            'Get "https://localhost:8443/v1.0/users/ada@contoso.com"',
+            "https://localhost:8443/v1.0/users/ada@contoso.com",
+        ),
+        (
+            "s3://bucket?region=eu&endpoint=http://127.0.0.1:9000",
+            "s3://bucket?region=eu&endpoint=http://127.0.0.1:9000",
+        ),
+    ],
+)
+def test_a_url_in_any_text_is_shown_without_its_password(text: str, shown: str) -> None:
+    assert shown in without_passwords(text)
+    for part in ("p/w", "rd@", "p%40w", ":pw", "=x"):
+        assert part not in without_passwords(text)
 
 
 def test_an_unreadable_passphrase_file_is_one_sentence(environ: dict[str, str], tmp_path: Path) -> None:
