@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -133,26 +134,33 @@ class Trial:
         """Runs a command and kills it, with everything it started, as soon as a fault rule has parked a request.
 
         Returns:
-            False when the command ended before the rule took hold.
+            False when the command ended well before the rule took hold.
+
+        Raises:
+            RuntimeError: it failed before, so that nothing can be said about the point.
         """
         self.sandbox.set_faults([rule])
-        process = subprocess.Popen(
-            command,
-            cwd=self.project,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            while process.poll() is None:
-                if self.sandbox.status()["held"]:
-                    kill_tree(process)
-                    return True
-                time.sleep(0.05)
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                command,
+                cwd=self.project,
+                env=environment,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                while process.poll() is None:
+                    if self.sandbox.status()["held"]:
+                        kill_tree(process)
+                        return True
+                    time.sleep(0.05)
+            finally:
+                self.sandbox.clear_faults()
+            if process.returncode:
+                said.seek(0)
+                raise RuntimeError(f"exit code {process.returncode} before the kill: {said.read().decode()[-2000:]}")
             return False
-        finally:
-            self.sandbox.clear_faults()
 
     # What is there
 
