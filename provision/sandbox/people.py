@@ -28,9 +28,10 @@ _MAILBOX_TYPES = {
     "softdeleted": mailboxes.USER,
     "restored": mailboxes.USER,
 }
-MAILBOXES = (*_MAILBOX_TYPES, "none", "group")
-"""What ``mailbox`` may be: a mailbox of a type, one that was taken away or just brought back, none, or a Microsoft 365
-group instead of a user."""
+_GROUPS = {"group": ["Unified"], "distribution": []}
+MAILBOXES = (*_MAILBOX_TYPES, "none", *_GROUPS)
+"""What ``mailbox`` may be: a mailbox of a type, one that was taken away or just brought back, none, or instead of a
+user a Microsoft 365 group or a distribution group."""
 _SMTP_AUTH: dict[str, bool | None] = {"on": False, "off": True, "inherit": None}
 """What ``smtpAuth`` may be, and the inverted switch that it sets."""
 _MFA = ("off", "required", "registered")
@@ -169,7 +170,7 @@ class _Making:
 
     def add(self, row: Wanted, alias: str) -> None:
         """Adds one person or group."""
-        if row.mailbox == "group":
+        if row.mailbox in _GROUPS:
             self._add_group(row, alias)
             return
         licensed = row.mailbox in {"user", "restored"} if row.licensed is None else row.licensed
@@ -248,7 +249,7 @@ class _Making:
             "id": str(uuid.uuid4()),
             "createdDateTime": self._now,
             "displayName": alias,
-            "groupTypes": ["Unified"],
+            "groupTypes": _GROUPS[row.mailbox],
             "mail": address,
             "mailEnabled": True,
             "mailNickname": alias,

@@ -23,6 +23,8 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _CONSTANTS: dict[str, bool | None] = {"$true": True, "$false": False, "$null": None}
+_DEEPEST = 50
+"""Parentheses and ``-not`` inside one another; Exchange's own limit was not read at a source."""
 _MANY = re.compile(r"^\{(.*)\}$", re.DOTALL)
 
 
@@ -43,6 +45,7 @@ class Filter:
         stripped = _MANY.sub(r"\1", text.strip())
         self._tokens = self._split(stripped)
         self._at = 0
+        self._depth = 0
         self._test = self._either()
         if self._at != len(self._tokens):
             raise self._bad()
@@ -90,6 +93,14 @@ class Filter:
         return tests[0] if len(tests) == 1 else lambda document: all(test(document) for test in tests)
 
     def _one(self) -> Test:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._bad()
+        found = self._inner()
+        self._depth -= 1
+        return found
+
+    def _inner(self) -> Test:
         kind, text = self._next()
         if (kind, text) == ("operator", "-not"):
             inner = self._one()

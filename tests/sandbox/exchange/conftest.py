@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class Exchange:
 
     def new_application(self, name: str) -> Document:
         """An application with its service principal and no permission at all."""
-        application = {**self.application(), "appId": name.ljust(36, "0")[:36], "displayName": name}
+        application = {**self.application(), "appId": str(uuid.uuid4()), "displayName": name}
         application.pop("id")
         stored = self.directory.insert(self.tenant, "application", application)
         principal = {**self.principal(), "appId": stored["appId"], "displayName": name}
