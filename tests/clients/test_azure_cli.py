@@ -182,3 +182,49 @@ def test_delete_removes_the_registration(az: AzureCli, registration: dict[str, A
     gone = az.run("ad", "app", "show", "--id", client)
     assert gone.returncode != 0
     assert "does not exist" in gone.stderr or "not found" in gone.stderr.lower()
+
+
+# Exchange Online's administration, which az knows nothing of: `az rest` with a token for Exchange
+
+
+def exchange(az: AzureCli, sandbox: Any, cmdlet: str, **parameters: Any) -> subprocess.CompletedProcess[str]:
+    """One cmdlet by ``az rest``, as people without PowerShell run it."""
+    body = {"CmdletInput": {"CmdletName": cmdlet, "Parameters": parameters}}
+    domain = az.tenant.domain  # type: ignore[attr-defined]
+    return az.run(
+        *("rest", "--method", "post", "--resource", "https://outlook.office365.com"),
+        *("--uri", f"{sandbox.base_url}/adminapi/beta/{domain}/InvokeCommand"),
+        *("--headers", "Content-Type=application/json", "X-ResponseFormat=json", f"X-CmdletName={cmdlet}"),
+        *("--body", json.dumps(body), "--output", "json"),
+    )
+
+
+def test_a_mailbox_is_switched_by_az_rest(az: AzureCli, sandbox: Any) -> None:
+    name = f"ada@{az.tenant.domain}"  # type: ignore[attr-defined]
+    done = exchange(az, sandbox, "Set-CASMailbox", Identity=name, SmtpClientAuthenticationDisabled=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["value"] == []
+    shown = json.loads(exchange(az, sandbox, "Get-CASMailbox", Identity=name).stdout)
+    assert shown["value"][0]["SmtpClientAuthenticationDisabled"] is False
+    again = json.loads(
+        exchange(az, sandbox, "Set-CASMailbox", Identity=name, SmtpClientAuthenticationDisabled=False).stdout
+    )
+    assert "no settings of" in again["@adminapi.warnings"][0]
+
+
+def test_the_switch_that_does_not_exist_fails_in_az_with_its_name(az: AzureCli, sandbox: Any) -> None:
+    name = f"ada@{az.tenant.domain}"  # type: ignore[attr-defined]
+    done = exchange(az, sandbox, "Set-CASMailbox", Identity=name, SmtpClientAuthenticationEnabled=True)
+    assert done.returncode != 0
+    assert "Invalid cmdlet parameters specified. SmtpClientAuthenticationEnabled" in done.stderr
+
+
+def test_a_token_for_graph_does_not_open_exchange(az: AzureCli, sandbox: Any) -> None:
+    tenant = az.tenant.tenant_id  # type: ignore[attr-defined]
+    body = json.dumps({"CmdletInput": {"CmdletName": "Get-Mailbox"}})
+    done = az.run(
+        *("rest", "--method", "post", "--resource", sandbox.base_url, "--body", body),
+        *("--uri", f"{sandbox.base_url}/adminapi/beta/{tenant}/InvokeCommand"),
+    )
+    assert done.returncode != 0
+    assert "Unauthorized" in done.stderr
