@@ -23,8 +23,10 @@ ARROWS: dict[str, set[str]] = {
     "mail": {"microsoft", "settings", "errors"},
     "onboard": {"app", "secrets", "engine", "journal", "microsoft", "settings", "errors"},
     "report": {"errors"},
+    "diagnose": {"mail", "mailbox", "microsoft", "settings", "errors"},
     "sandbox": set(),
     "cli": {
+        "diagnose",
         "onboard",
         "mail",
         "app",
