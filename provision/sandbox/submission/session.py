@@ -146,6 +146,7 @@ class Conversation(SMTP):
     def _new_transaction(self) -> None:
         self._sender: str | None = None
         self._recipients: list[str] = []
+        self._named: set[str] = set()
         self._report: list[str] = []
         self._binary = False
         self._chunks: bytearray | None = None
@@ -483,7 +484,8 @@ class Conversation(SMTP):
         options = _options(found["options"], _RECIPIENT_OPTIONS)
         if len(self._recipients) >= RECIPIENTS_A_MESSAGE:
             return Answer("recipients", "recipients-of-a-message")
-        if address.lower() not in {known.lower() for known in self._recipients}:
+        if address.lower() not in self._named:
+            self._named.add(address.lower())
             self._recipients.append(address)
             if "SUCCESS" in options.get("NOTIFY", "").upper().split(","):
                 self._report.append(address)

@@ -88,6 +88,24 @@ class Office:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def cmdlet(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """A cmdlet of Exchange Online by the admin application, which gets the role for it on first use."""
+        found = self.graph("GET", f"/servicePrincipals?$filter=appId eq '{self.tenant.admin_client_id}'&$select=id")
+        roles = self.graph("GET", "/directoryRoles")["value"]
+        (role,) = [row for row in roles if row["displayName"] == "Exchange Administrator"]
+        member = {"@odata.id": f"{self.sandbox.base_url}/v1.0/directoryObjects/{found['value'][0]['id']}"}
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        self.http("POST", f"/v1.0/directoryRoles/{role['id']}/members/$ref", headers=headers, json=member)
+        headers = {"Authorization": f"Bearer {self.token('https://outlook.office365.com/.default')}"}
+        answer = self.http(
+            "POST",
+            f"/adminapi/beta/{self.tenant.tenant_id}/InvokeCommand",
+            headers=headers,
+            json={"CmdletInput": {"CmdletName": name, "Parameters": parameters}},
+        )
+        assert answer.status_code == 200, (answer.status_code, answer.text)
+        return list(answer.json()["value"])
+
     def folder(self, person: Person, name: str = "inbox") -> list[dict[str, Any]]:
         """The messages of a folder, newest first, as Graph shows them."""
         found = self.graph("GET", f"/users/{person.id}/mailFolders/{name}/messages")

@@ -98,11 +98,11 @@ def test_the_password_is_not_looked_at_where_an_earlier_layer_refuses() -> None:
     assert first_refusal(Facts(policy_blocks=True)) is not None
 
 
-def _security_defaults(office: Office) -> None:
+def security_defaults(office: Office) -> None:
     office.graph("PATCH", "/policies/identitySecurityDefaultsEnforcementPolicy", json={"isEnabled": True})
 
 
-def _block_legacy(office: Office) -> None:
+def block_legacy(office: Office) -> None:
     office.graph(
         "POST",
         "/identity/conditionalAccess/policies",
@@ -124,6 +124,8 @@ def _block_legacy(office: Office) -> None:
     [
         ("retired", {}),
         ("off-by-default", {}),
+        ("authentication-policy", {"authenticationPolicy": "No basic"}),
+        ("authentication-policy", {}),
         ("locked", {"locked": True}),
         ("credentials", {"enabled": False}),
         ("security-defaults", {}),
@@ -144,10 +146,14 @@ def test_each_layer_refuses_in_a_real_session(office: Office, connect: Connect, 
         office.sandbox.set_mail(office.tenant, basicSmtpStage="removed")
     elif layer == "off-by-default":
         office.sandbox.set_mail(office.tenant, basicSmtpStage="off_by_default")
+    elif layer == "authentication-policy":
+        office.cmdlet("New-AuthenticationPolicy", Name="No basic")
+        if not wanted:
+            office.cmdlet("Set-OrganizationConfig", DefaultAuthenticationPolicy="No basic")
     elif layer == "security-defaults":
-        _security_defaults(office)
+        security_defaults(office)
     elif layer == "conditional-access":
-        _block_legacy(office)
+        block_legacy(office)
     person = office.person("sender", **wanted)
     with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
         connect(person)
@@ -208,12 +214,15 @@ def test_an_unknown_name_and_an_unknown_domain_read_like_a_wrong_password(office
             client.login(name, "secret")
 
 
-def test_a_disabled_authentication_policy_counts_no_failures(office: Office, connect: Connect) -> None:
-    """The policy acts before the password is looked at: nothing is counted, nothing logged by Entra."""
-    person = office.person("sender")
-    office.sandbox.set_mail(office.tenant, basicSmtpStage="removed")
+def test_an_authentication_policy_acts_before_the_password_is_looked_at(office: Office, connect: Connect) -> None:
+    """Nothing is counted, nothing logged by Entra; a policy that allows it is none."""
+    office.cmdlet("New-AuthenticationPolicy", Name="No basic")
+    office.cmdlet("New-AuthenticationPolicy", Name="Mail may", AllowBasicAuthSmtp=True)
+    person = office.person("sender", authenticationPolicy="No basic")
     client = connect()
     for _ in range(2):
         with pytest.raises(smtplib.SMTPAuthenticationError):
             client.login(person.user_principal_name, "wrong")
     assert office.graph("GET", f"/auditLogs/signIns?$filter=userId eq '{person.id}'")["value"] == []
+    office.cmdlet("Set-User", Identity=person.user_principal_name, AuthenticationPolicy="Mail may")
+    connect(person)
