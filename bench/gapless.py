@@ -161,7 +161,7 @@ class Shop:
             self._words = ["--stack", "sweep"]
         ids = {"tenantId": self.trial.tenant.tenant_id, "clientId": self.client_id}
         with self._http() as http:
-            self._configure(http, self.companies[0], ids | {"secretFile": str(self.file), "secretName": VARIABLE})
+            self._configure(http, self.companies[0], ids | {"secretFile": str(self.file)})
             if kind == "graph":
                 self._configure(http, "HOOK", ids | {"webhookKey": key})
                 self._sinks += ["--sink", f"webhook:{sandbox.base_url}/HOOK/Services/ClientSecret"]

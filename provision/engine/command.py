@@ -26,6 +26,15 @@ from semver import VersionInfo
 from provision.engine.toolchain import Toolchain
 from provision.errors import Interrupted
 
+_TELL_ALL = ("PULUMI_DEBUG_GRPC", "TF_LOG")
+"""Beginnings of variables that have the engine or a plugin write whole messages to a log, client secrets in clear:
+Pulumi's gRPC log (seen), and the azuread plugin's log of Graph's answers (hashicorp/terraform-provider-azuread#1502).
+"""
+_VERBOSE, _LOUDEST = "PULUMI_OPTION_VERBOSE", 8
+"""From 9 on Pulumi 3.259 logs each property that it marshals, secret ones in clear (seen)."""
+_WITHOUT_PAYLOADS = {"PULUMI_TRACING_NO_PAYLOADS": "true"}
+"""Leaves out of a trace (``PULUMI_OPTION_TRACING``) what the messages hold: client secrets in clear, too (seen)."""
+
 
 class EngineCommand(automation.PulumiCommand):
     """The CLI of a toolchain."""
@@ -35,6 +44,23 @@ class EngineCommand(automation.PulumiCommand):
         self.command = str(toolchain.command)
         self.version = VersionInfo.parse(toolchain.version)
         self._say = say
+        self._said: set[str] = set()
+
+    def _discreet(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """An environment in which no log gets a secret, whatever the user's own asks for; what is left out is said."""
+        withheld = {name for name, value in environment.items() if name.startswith(_TELL_ALL) and value}
+        discreet = {name: value for name, value in environment.items() if name not in withheld} | _WITHOUT_PAYLOADS
+        for name in sorted(withheld):
+            self._say_once(f"{name} is not passed on to the engine: it writes client secrets in clear to a log")
+        if environment.get(_VERBOSE, "") not in {"", *map(str, range(_LOUDEST + 1))}:
+            discreet[_VERBOSE] = str(_LOUDEST)
+            self._say_once(f"{_VERBOSE} is {_LOUDEST} for the engine: above, it logs client secrets in clear")
+        return discreet
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
 
     def run(
         self,
@@ -60,7 +86,7 @@ class EngineCommand(automation.PulumiCommand):
             automation.CommandError: the CLI failed.
             Interrupted: this process was interrupted; the engine has finished what it had begun.
         """
-        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        environment = self._discreet({**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
         # A process group of its own: an interruption of ours must reach the engine once, and through us.
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],

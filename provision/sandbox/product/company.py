@@ -21,7 +21,7 @@ CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """A company code; it is a part of the redirect's path, so its letter case counts."""
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}")
-_SECRET_NAMES = frozenset({"clientsecret", "azureclientsecret"})
+_SECRET_NAMES = frozenset({"clientsecret", "azureclientsecret", "mailclientsecret"})
 _FIELDS = {
     "tenantId": "tenant_id",
     "clientId": "client_id",
@@ -52,7 +52,8 @@ class Company:
     secret_file: str = ""
     """Absolute path of an env file (``NAME=value`` lines) or a JSON object that holds the secret."""
     secret_name: str = ""
-    """The name of the secret in that file; empty: ``ClientSecret``, ``CLIENT_SECRET`` or ``AZURE_CLIENT_SECRET``."""
+    """The name of the secret in that file; empty: ``ClientSecret``, or ``CLIENT_SECRET`` with ``AZURE_``, ``MAIL_`` or
+    nothing in front."""
     public_url: str = ""
     """Where browsers reach the product, for example ``https://my.cloudex.app``; empty: as the browser asked."""
     webhook_key: str = field(default="", repr=False)

@@ -20,6 +20,7 @@ def company(**values: str) -> Company:
     ("text", "name"),
     [
         ("CLIENT_SECRET=first~secret\n", ""),
+        ("TENANT_ID=x\nMAIL_CLIENT_SECRET=first~secret\n", ""),
         ("# comment\nexport AZURE_CLIENT_SECRET='first~secret'\n", ""),
         ('TENANT_ID=x\nClientSecret="first~secret"\n', ""),
         ("MAIL_A=other\nMAIL_B=first~secret\n", "MAIL_B"),
