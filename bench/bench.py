@@ -17,6 +17,7 @@ from pathlib import Path
 
 import gapless
 import psutil
+from mailboxes import mailboxes
 from trial import ROOT, Trial
 
 from provision.sandbox import Sandbox
@@ -36,6 +37,7 @@ def main() -> int:
             *ready(Path(folder) / "ready"),
             gap(Path(folder) / "gap"),
             demo(),
+            *mailboxes(Path(folder) / "mailboxes", line),
         ]
     return 0 if all(results) else 1
 
