@@ -46,7 +46,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "application": ("appId", "displayName", "uniqueName"),
     "servicePrincipal": ("appId", "displayName"),
     "user": ("userPrincipalName", "mail", "_authenticationPolicy"),
-    "group": ("displayName",),
+    "group": ("displayName", "mail"),
     "oauth2PermissionGrant": ("clientId", "resourceId", "principalId"),
     "appRoleAssignment": ("principalId", "resourceId"),
     "directoryRole": ("roleTemplateId",),
@@ -379,6 +379,13 @@ class Directory:
                 "SELECT COUNT(*) FROM object WHERE tenant = ? AND kind = ? AND deleted IS NULL", (tenant, kind)
             ).fetchone()[0]
         )
+
+    def values(self, tenant: str, kind: str, name: str) -> set[str]:
+        """The values of an indexed property (``KEYS``) among all objects of a kind, deleted ones too, in lower case."""
+        rows = self._db.execute(
+            "SELECT value FROM object_key WHERE tenant = ? AND kind = ? AND name = ?", (tenant, kind, name)
+        )
+        return {str(value).lower() for (value,) in rows}
 
     def soft_delete(self, tenant: str, kind: str, identity: str) -> bool:
         """Moves an object to the deleted items; False when there was none."""

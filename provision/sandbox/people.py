@@ -266,11 +266,14 @@ class _Making:
 
     def store(self) -> None:
         """Stores everything or, when a name is taken, nothing."""
-        names = Counter(row["userPrincipalName"].lower() for row in self.made)
-        for name, times in names.items():
-            taken = self._directory.find(self._tenant, "user", fresh=True, userPrincipalName=name)
-            if times > 1 or taken or mailboxes.by_address(self._directory, self._tenant, name):
+        taken = self._directory.values(self._tenant, "user", "userPrincipalName")
+        taken |= self._directory.values(self._tenant, "group", "mail")
+        addresses = self._directory.values(self._tenant, mailboxes.KIND, "EmailAddresses")
+        for row in self.made:
+            name = row["userPrincipalName"].lower()
+            if name in taken or f"smtp:{name}" in addresses:
                 raise BadPeople(f"{name} is there already")
+            taken.add(name)
         with self._directory.transaction():
             for kind, documents in self._documents.items():
                 self._directory.insert_many(self._tenant, kind, documents)

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from provision.sandbox import browser
 from provision.sandbox.directory import Document, public
+from provision.sandbox.exchange import mailboxes
 from provision.sandbox.portal import requests
 from provision.sandbox.portal.credentials import credentials
 from provision.sandbox.portal.reading import Tenant, addresses, people
@@ -190,19 +191,26 @@ class Portal:
         return self._render("users.html", tenant=tenant, users=tenant.users())
 
     async def mailboxes(self, request: Request) -> Response:
-        """Mailboxes with their messages counted."""
+        """Mailboxes with their layers, and their messages counted; a page at a time."""
         tenant = self._tenant(request)
+        after = request.query_params.get("after", "0")
+        boxes, following = tenant.mailboxes(int(after) if after.isdecimal() else 0)
         folders: dict[str, dict[str, int]] = {}
         for message in tenant.messages():
             counted = folders.setdefault(str(message["owner"]), {})
             counted[message["folder"]] = counted.get(message["folder"], 0) + 1
-        return self._render("mailboxes.html", tenant=tenant, users=tenant.mailbox_owners(), folders=folders)
+        return self._render("mailboxes.html", tenant=tenant, mailboxes=boxes, following=following, folders=folders)
 
     async def mailbox(self, request: Request) -> Response:
         """One mailbox's messages."""
         tenant, document = self._object(request, "user", "mailbox")
+        box = mailboxes.of_user(self._world.directory, tenant.id, document["id"])
         return self._render(
-            "mailbox.html", tenant=tenant, user=tenant.user(document), messages=tenant.messages(document["id"])
+            "mailbox.html",
+            tenant=tenant,
+            user=tenant.user(document),
+            mailbox=tenant.mailbox(box) if box else None,
+            messages=tenant.messages(document["id"]),
         )
 
     async def message(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 
 from provision.sandbox import published
 from provision.sandbox.directory import Directory, Document, public
-from provision.sandbox.exchange import mailboxes
+from provision.sandbox.exchange import mailboxes, organization
 from provision.sandbox.portal.credentials import Credential, credentials
 
 AUDIENCES = {
@@ -29,6 +29,13 @@ MAILBOXES = {
     mailboxes.ROOM: "Room",
     mailboxes.EQUIPMENT: "Equipment",
 }
+SMTP_AUTH = "SmtpClientAuthenticationDisabled"
+STAGES = {
+    "available": "as before",
+    "off_by_default": "off by default since the end of December 2026",
+    "removed": "removed (550 5.7.30)",
+}
+MAILBOXES_SHOWN = 200
 FOLDERS = {"inbox": "Inbox", "sentitems": "Sent items", "drafts": "Drafts", "deleteditems": "Deleted items"}
 
 
@@ -68,6 +75,27 @@ class Application:
     def unconsented(self) -> int:
         """How many of the permissions asked for nobody consented to."""
         return sum(not permission.granted for permission in self.permissions)
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A mailbox with the layers that decide whether it can send by SMTP."""
+
+    document: Document
+    owner: str
+    """The user's id."""
+    kind: str
+    licence: str
+    switch: str
+    """The mailbox's own SMTP AUTH: ``on``, ``off`` or ``inherits``."""
+    effective: str
+    """What follows: ``on`` or ``off``."""
+    policy: str | None
+    """The authentication policy that applies, its own or the organization's."""
+    blocks_basic: bool
+    """Whether that policy blocks SMTP AUTH with a password."""
+    blocked: bool
+    """Whether it is restricted for outbound spam."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,7 @@ class Tenant:
             "App registrations": len(self.all("application")),
             "Enterprise applications": len(self.all("servicePrincipal")),
             "Users": len(self.all("user")),
-            "Mailboxes": len(self.mailbox_owners()),
+            "Mailboxes": self._directory.count(self.id, mailboxes.KIND),
             "Messages": len(self.all("message")),
         }
 
@@ -310,9 +338,48 @@ class Tenant:
             remarks=remarks,
         )
 
-    def mailbox_owners(self) -> list[User]:
-        """Users that have a mailbox."""
-        return [user for user in self.users() if user.mailbox != "No mailbox"]
+    def mailboxes(self, after: int = 0) -> tuple[list[Mailbox], int | None]:
+        """Mailboxes with what decides whether they can send, and where the next page begins (None: nowhere).
+
+        Args:
+            after: as an earlier call returned it.
+        """
+        rows = self._directory.page(self.id, mailboxes.KIND, after=after, limit=MAILBOXES_SHOWN + 1, fresh=True)
+        shown = rows[:MAILBOXES_SHOWN]
+        return [self.mailbox(row) for _, row in shown], shown[-1][0] if len(rows) > MAILBOXES_SHOWN else None
+
+    def mailbox(self, document: Document) -> Mailbox:
+        """A mailbox with its layers."""
+        user = self.get("user", str(document["_userId"])) or {}
+        own = document[SMTP_AUTH]
+        whole = organization.transport_config(self._directory, self.id)[SMTP_AUTH]
+        policy = organization.authentication_policy(self._directory, self.id, user, document)
+        licence = "licensed" if mailboxes.licensed(user or None) else "no licence"
+        return Mailbox(
+            document=public(document),
+            owner=str(document["_userId"]),
+            kind=MAILBOXES[document["RecipientTypeDetails"]],
+            licence=licence,
+            switch={None: "inherits", True: "off", False: "on"}[own],
+            effective="off" if (whole if own is None else own) else "on",
+            policy=str(policy["Name"]) if policy else None,
+            blocks_basic=policy is not None and not policy["AllowBasicAuthSmtp"],
+            blocked=bool(document["_blockedOutbound"]),
+        )
+
+    def mail_settings(self) -> dict[str, str]:
+        """What holds for every mailbox: heading to words."""
+        transport = organization.transport_config(self._directory, self.id)
+        whole = organization.organization_config(self._directory, self.id)
+        stage = organization.basic_smtp_stage(self._directory, self.id)
+        ews = whole["EwsEnabled"]
+        return {
+            "SMTP AUTH of the organization": "off, unless a mailbox has it on" if transport[SMTP_AUTH] else "on",
+            "SMTP AUTH with a password": STAGES[stage],
+            "Default authentication policy": whole["DefaultAuthenticationPolicy"] or "none",
+            "Old TLS (smtp-legacy.office365.com)": "allowed" if transport["AllowLegacyTLSClients"] else "refused",
+            "EWS": "not set" if ews is None else "on" if ews else "off",
+        }
 
     def messages(self, user_id: str | None = None) -> list[Document]:
         """Messages (of one mailbox), newest first; ``folder`` is added for people."""

@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from provision.sandbox import people
+
 
 def pages(shown) -> dict[str, str]:
     """Every page that can be reached by links from the first one."""
@@ -102,6 +104,49 @@ def test_users_page_shows_roles_licences_and_mailboxes(shown) -> None:
     page = shown.get("users")
     for expected in ("Global Administrator", "O365_BUSINESS_PREMIUM", "Shared mailbox", "Room", "sign-in disabled"):
         assert expected in page, expected
+
+
+def words(page: str) -> str:
+    """The page's text with its markup taken out."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def test_mailboxes_page_shows_the_layers_of_each(shown) -> None:
+    """Own switch, what follows from it, the policy that applies, type and licence: what auditors mix up."""
+    made = people.make(
+        shown.directory,
+        shown.tenant,
+        [
+            people.Wanted.parse({"alias": "switched", "smtpAuth": "on", "blockedOutbound": True}, alias=""),
+            people.Wanted.parse({"alias": "unpaid", "licensed": False}, alias=""),
+        ],
+    )
+    document = {"Name": "Block Basic", "AllowBasicAuthSmtp": False}
+    shown.directory.insert(shown.tenant, "authenticationPolicy", document, visible_at_once=True)
+    box = shown.directory.get(shown.tenant, "mailbox", made[1]["mailboxId"])
+    shown.directory.replace(shown.tenant, "mailbox", {**box, "AuthenticationPolicy": "Block Basic"})
+    text = words(shown.get("mailboxes"))
+    domain = shown.seeded.domain
+    assert f"switched@{domain} User mailbox licensed on set on the mailbox none empty" in text
+    expected = (
+        f"unpaid@{domain} User mailbox no licence off from the organization Block Basic blocks passwords for SMTP"
+    )
+    assert expected in text
+    assert "SMTP AUTH of the organization off, unless a mailbox has it on" in text
+    assert "Outbound mail restricted" in words(shown.get(f"mailboxes/{made[0]['id']}"))
+
+
+def test_many_mailboxes_come_in_pages(shown) -> None:
+    people.make(shown.directory, shown.tenant, [people.Wanted.parse({"alias": "m", "count": 450}, alias="")])
+    page, seen, pages = shown.get("mailboxes"), [], 1
+    while True:
+        seen += re.findall(r'mailboxes/([0-9a-f-]{36})"', page)
+        following = re.search(r'/mailboxes(\?after=\d+)"', page)
+        if not following:
+            break
+        page, pages = shown.get(f"mailboxes{following.group(1)}"), pages + 1
+    assert pages == 3
+    assert len(seen) == len(set(seen)) == shown.directory.count(shown.tenant, "mailbox")
 
 
 def test_text_mail_is_shown_as_text(shown) -> None:
