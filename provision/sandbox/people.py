@@ -8,7 +8,6 @@ The states are those an administrator reaches by clicking; this is only quicker.
 from __future__ import annotations
 
 import secrets
-import string
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from provision.sandbox import hashing, published
 from provision.sandbox.directory import Directory, Document
+from provision.sandbox.entra.app_passwords import new_app_password
 from provision.sandbox.exchange import mailboxes
 from provision.sandbox.graph import shapes
 
@@ -103,11 +103,6 @@ def _camel(name: str) -> str:
 def new_password() -> str:
     """A password that meets Entra's complexity rule: three of lower, upper, digit, symbol, at least 8 characters."""
     return "Aa1-" + secrets.token_hex(8)
-
-
-def new_app_password() -> str:
-    """An app password in Microsoft's form: 16 lower-case letters."""
-    return "".join(string.ascii_lowercase[byte % 26] for byte in secrets.token_bytes(16))
 
 
 def make(directory: Directory, tenant: str, wanted: Sequence[Wanted]) -> list[Document]:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from provision.sandbox.entra import openid
 from provision.sandbox.entra.admin_consent import admin_consent
+from provision.sandbox.entra.app_passwords import security_info
 from provision.sandbox.entra.authorize import authorize_v1, authorize_v2
 from provision.sandbox.entra.clients import Client
 from provision.sandbox.entra.device import device_authorization, device_page
@@ -40,6 +41,7 @@ def entra_routes(issuer: OidcIssuer) -> list[Route]:
         Route("/common/userrealm/{user}", openid.user_realm),
         Route("/devicelogin", device_page, methods=_BROWSER),
         Route("/common/oauth2/deviceauth", device_page, methods=_BROWSER),
+        Route("/security-info", security_info, methods=_BROWSER),
         Route("/error", _explain),
         Route("/{tenant}/v2.0/.well-known/openid-configuration", openid.discovery_v2),
         Route("/{tenant}/.well-known/openid-configuration", openid.discovery_v1),

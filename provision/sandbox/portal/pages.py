@@ -202,7 +202,7 @@ class Portal:
         return self._render("mailboxes.html", tenant=tenant, mailboxes=boxes, following=following, folders=folders)
 
     async def mailbox(self, request: Request) -> Response:
-        """One mailbox's messages."""
+        """One mailbox's messages, and what it sent to the outside."""
         tenant, document = self._object(request, "user", "mailbox")
         box = mailboxes.of_user(self._world.directory, tenant.id, document["id"])
         return self._render(
@@ -211,6 +211,7 @@ class Portal:
             user=tenant.user(document),
             mailbox=tenant.mailbox(box) if box else None,
             messages=tenant.messages(document["id"]),
+            outgoing=tenant.outgoing(document["id"]),
         )
 
     async def message(self, request: Request) -> Response:

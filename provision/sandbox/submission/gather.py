@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provision.sandbox.directory import Directory, Document
-from provision.sandbox.entra import access
-from provision.sandbox.entra.accounts import check_password, find_account
+from provision.sandbox.entra import access, app_passwords
+from provision.sandbox.entra.accounts import check_password, check_unlocked_and_enabled, find_account
 from provision.sandbox.entra.authority import domain_owner
 from provision.sandbox.entra.clients import Client
 from provision.sandbox.entra.errors import EntraError, Incident
@@ -20,7 +20,6 @@ from provision.sandbox.entra.sign_in_log import Peer, SignInEvent, record_from
 from provision.sandbox.entra.tokens import EXCHANGE_APP_ID, TokenRefused, verify_access_token
 from provision.sandbox.exchange import mailboxes, organization
 from provision.sandbox.exchange.propagation import in_effect
-from provision.sandbox.submission import app_passwords
 from provision.sandbox.submission.layers import Facts, SignIn
 from provision.sandbox.world import World
 
@@ -163,7 +162,7 @@ def _sign_in(world: World, event: SignInEvent, name: str, password: str) -> Sign
     event.resource = found[0] if found else {"appId": EXCHANGE_APP_ID, "displayName": _EXCHANGE.name}
     app_password = app_passwords.accepts(user, password)
     if app_password:
-        app_passwords.check_account(user)
+        check_unlocked_and_enabled(user)
     else:
         check_password(directory, tenant_id, user, password)
     # Per-user MFA is asked for below: an app password passes it, and nothing of Conditional Access.

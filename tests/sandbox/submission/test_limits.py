@@ -71,6 +71,8 @@ def test_foreign_recipients_are_taken_and_nothing_leaves(office: Office, connect
     assert office.folder(ada) == []
     (copy,) = office.folder(ada, "sentitems")
     assert copy["toRecipients"][0]["emailAddress"]["address"] == "someone@elsewhere.example"
+    page = office.http("GET", f"/_portal/{office.tenant.tenant_id}/mailboxes/{ada.id}").text
+    assert "someone@elsewhere.example" in page.partition("<h2>Outgoing</h2>")[2]
 
 
 def test_ten_thousand_recipients_a_day(office: Office, connect: Connect) -> None:
