@@ -66,6 +66,9 @@ from provision.settings.stack import NAMESPACE, SLOTS, StackSettings
 Say = Callable[[str], None]
 _OF_ONE_REGISTRATION = tuple(f"{NAMESPACE}:{key}" for key in ("adoptedClientId", "extraScopes"))
 """Settings that speak of one registration and mean nothing once it is gone."""
+_BETTER = (
+    "Where the product supports it, a certificate or federation is better than a client secret: docs/certificates.md."
+)
 _CHANGING = ("create", "update", "delete", "replace")
 
 
@@ -171,6 +174,8 @@ class Onboarding:
             finish_interrupted_create(found, run.settings, run.graph)
             result = run.runner.up()
             notes = list(found.notes)
+            if layout.owner is None:
+                notes.append(_BETTER)
             if run.settings.secret_sinks:
                 result, delivered = self._deliver(run, found, result, lease)
                 notes += delivered
