@@ -15,7 +15,8 @@ The tree::
     ├── WouldOverwrite            11   refusing to replace something that is already there
     ├── Interrupted               12   stopped by a signal; running again continues
     ├── Expiring                  13   a client secret in use has ended or ends soon
-    └── NotDelivered              14   a sink did not take or keep a new client secret; the old one stays valid
+    ├── NotDelivered              14   a sink did not take or keep a new client secret; the old one stays valid
+    └── ProblemsFound             15   a check found what stands in the way of sending mail
 
 Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret. An error
 that a Pulumi program raises inside the engine's run travels out of it whole, through the file that
@@ -153,3 +154,9 @@ class NotDelivered(ProvisionError):
     """A sink did not take or keep a new client secret; the one before stays valid and in use."""
 
     exit_code = 14
+
+
+class ProblemsFound(ProvisionError):
+    """A check found what stands in the way of sending mail; each finding says what to do."""
+
+    exit_code = 15
