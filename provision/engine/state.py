@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,10 +119,15 @@ def _passphrase(environ: Mapping[str, str]) -> tuple[Path | None, str]:
     if own.exists():
         if not os.access(own, os.R_OK):
             raise StateUnavailable(f"The passphrase file {own} cannot be read.", remedy="Correct its permissions.")
+        if own.stat().st_mode & 0o077 and os.name != "nt":
+            raise StateUnavailable(
+                f"The passphrase file {own} can be read or written by others.", remedy=f"chmod 600 {own}"
+            )
         return own, str(own)
     if kept := _from_keyring(environ):
         copy = user_runtime_path("provision") / "passphrase"  # memory, emptied when the user's session ends
         _make_private(copy.parent)
+        _require_ours(copy.parent)
         write_atomically(copy, kept, mode=0o600)
         return copy, "the keyring"
     return _private_file(own, secrets.token_urlsafe(32)), str(own)
@@ -173,6 +179,20 @@ def _make_private(folder: Path) -> None:
             f"The directory {folder} cannot be made: {failure.strerror}.",
             remedy="Correct its parent's permissions, or name another place with PULUMI_BACKEND_URL=file:///…",
         ) from None
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuses a folder in which somebody else could change a file's name.
+
+    Without XDG_RUNTIME_DIR the runtime folder is one in ``/tmp`` with a known name, which anybody may have made first.
+    """
+    found = folder.lstat()
+    others = found.st_mode & 0o077 and os.name != "nt"
+    if not stat.S_ISDIR(found.st_mode) or others or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+        raise StateUnavailable(
+            f"The folder {folder} is not yours alone, and the state's passphrase would lie in it.",
+            remedy="Remove it, or name a private one with XDG_RUNTIME_DIR.",
+        )
 
 
 def without_passwords(text: str) -> str:

@@ -66,7 +66,7 @@ class Control:
     def _guarded(self, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
             presented = request.headers.get("authorization", "")
-            if not hmac.compare_digest(presented, f"Bearer {self._tenancy.control_token}"):
+            if not hmac.compare_digest(presented.encode(), f"Bearer {self._tenancy.control_token}".encode()):
                 return _refusal("the control token is missing or wrong; it is in the state file", 401)
             try:
                 return await handler(request)

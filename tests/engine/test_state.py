@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import keyring
+import keyring.backend
 import pytest
 
 from provision.engine.state import open_state, without_passwords
@@ -93,38 +96,68 @@ def test_a_state_directory_that_cannot_be_made_is_one_sentence(environ: dict[str
         open_state(f"file://{tmp_path}/file/state", environ=environ)
 
 
-def test_the_keyring_holds_the_passphrase_where_there_is_a_real_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a keyring no passphrase lies on the disk; the engine reads a copy in the session's memory."""
-    import keyring
-    import keyring.backend
+class Remembering(keyring.backend.KeyringBackend):
+    priority = 5.0  # type: ignore[assignment]  # a class property in the base
+    kept: ClassVar[dict[tuple[str, str], str]] = {}
 
-    class Remembering(keyring.backend.KeyringBackend):
-        priority = 5.0  # type: ignore[assignment]  # a class property in the base
-        kept: ClassVar[dict[tuple[str, str], str]] = {}
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
 
-        def get_password(self, service: str, username: str) -> str | None:
-            return self.kept.get((service, username))
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
 
-        def set_password(self, service: str, username: str, password: str) -> None:
-            self.kept[service, username] = password
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
 
-        def delete_password(self, service: str, username: str) -> None:
-            del self.kept[service, username]
 
+@pytest.fixture
+def keyring_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Remembering]]:
+    """A real keyring's place taken by one of memory, and the user's own folders by temporary ones."""
     before = keyring.get_keyring()
     keyring.set_keyring(Remembering())
+    monkeypatch.setattr(Remembering, "kept", {})
     monkeypatch.setattr("provision.engine.state.user_data_path", lambda _name: tmp_path / "data")
     monkeypatch.setattr("provision.engine.state.user_runtime_path", lambda _name: tmp_path / "run")
-    try:
-        state = open_state(environ={})
-        again = open_state(environ={})
-    finally:
-        keyring.set_keyring(before)
-    assert state == again
+    yield Remembering
+    keyring.set_keyring(before)
+
+
+def test_the_keyring_holds_the_passphrase_where_there_is_a_real_one(
+    tmp_path: Path, keyring_of_memory: type[Remembering]
+) -> None:
+    """With a keyring no passphrase lies on the disk; the engine reads a copy in the session's memory."""
+    state = open_state(environ={})
+    assert open_state(environ={}) == state
     assert state.passphrase_from == "the keyring"
     assert state.passphrase_file == tmp_path / "run/passphrase"
-    assert state.passphrase_file.read_text() in Remembering.kept.values()
+    assert state.passphrase_file.read_text() in keyring_of_memory.kept.values()
     assert stat.S_IMODE(state.passphrase_file.stat().st_mode) == 0o600
     assert not (tmp_path / "data/passphrase").exists()
+
+
+@pytest.mark.parametrize("trap", ["open to all", "a link"])
+def test_the_passphrase_is_not_laid_into_a_folder_that_somebody_prepared(
+    tmp_path: Path, keyring_of_memory: type[Remembering], trap: str
+) -> None:
+    """``/tmp/runtime-1000`` may be anybody's: they could put their own passphrase there before the engine reads it."""
+    prepared = tmp_path / ("run" if trap == "open to all" else "theirs")
+    prepared.mkdir()
+    prepared.chmod(0o777)
+    if trap == "a link":
+        (tmp_path / "run").symlink_to(prepared)
+    with pytest.raises(StateUnavailable, match="not yours alone"):
+        open_state(environ={})
+    assert list(prepared.iterdir()) == []
+    assert keyring_of_memory.kept
+
+
+def test_a_passphrase_that_others_can_read_is_refused(environ: dict[str, str]) -> None:
+    """Put back from a backup, for example."""
+    file = open_state(environ=environ).passphrase_file
+    assert file is not None
+    file.chmod(0o644)
+    with pytest.raises(StateUnavailable, match="can be read or written by others") as refused:
+        open_state(environ=environ)
+    assert refused.value.remedy == f"chmod 600 {file}"
+    file.chmod(0o600)
+    assert open_state(environ=environ).passphrase_file == file

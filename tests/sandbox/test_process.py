@@ -97,7 +97,12 @@ def test_server_does_not_outlive_a_killed_test_session(tmp_path: Path) -> None:
 def test_control_api_wants_its_token(http: httpx.Client) -> None:
     """A web page in the developer's browser must not steer the server."""
     for path in ("status", "tenants", "log"):
-        assert http.get(f"/_sandbox/{path}").status_code == 401
+        for presented in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Bearer wr\u00f6ng".encode("latin-1")},
+        ):
+            assert http.get(f"/_sandbox/{path}", headers=presented).status_code == 401
 
 
 def test_env_points_a_shell_at_it_and_back(sandbox: Sandbox) -> None:

@@ -172,7 +172,7 @@ def _check_pkce(code: Document, verifier: str | None, kind: RedirectKind) -> Non
         raise EntraError(501481)
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     expected = verifier if code.get("_challengeMethod") == "plain" else digest
-    if not hmac.compare_digest(expected, challenge):
+    if not hmac.compare_digest(expected.encode(), challenge.encode()):
         raise EntraError(501481)
 
 

@@ -111,7 +111,7 @@ class Interaction:
         self._context = request.cookies.get(_CONTEXT_COOKIE) or secrets.token_urlsafe(24)
         if form:
             presented = form.get("canary", "")
-            if not hmac.compare_digest(presented, self._canary()):
+            if not hmac.compare_digest(presented.encode(), self._canary().encode()):
                 raise EntraError(165000)
 
     @property

@@ -463,6 +463,10 @@ PAGES: dict[str, tuple[int, Callable[[Entra, App], httpx.Response]]] = {
         165000,
         lambda e, a: e.submit(e.authorize(a), canary="forged", loginfmt=e.upn("ada"), passwd="x"),
     ),
+    "forged form with other letters": (
+        165000,
+        lambda e, a: e.submit(e.authorize(a), canary="förged", loginfmt=e.upn("ada"), passwd="x"),
+    ),
 }
 
 

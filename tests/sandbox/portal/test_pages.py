@@ -72,6 +72,36 @@ def test_pages_run_no_script_and_carry_a_strict_policy(shown) -> None:
             assert markup.tags.count("h1") == 1, path
 
 
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)><a href='javascript:alert(1)'>"
+
+
+def test_names_that_somebody_chose_to_do_harm_are_words_on_every_page(shown) -> None:
+    """Whoever may register an application chooses its name; whoever sends a request chooses its path."""
+    for kind in ("application", "servicePrincipal", "user", "organization", "message"):
+        for row in shown.directory.all(shown.tenant, kind):
+            row |= {
+                name: HOSTILE for name in ("displayName", "appDisplayName", "subject", "publisherName") if name in row
+            }
+            for secret in row.get("passwordCredentials") or ():
+                secret["displayName"] = HOSTILE
+            if "web" in row:
+                row["web"]["homePageUrl"] = row["web"]["logoutUrl"] = "javascript:alert(1)"
+                row["web"]["redirectUris"] = [HOSTILE, "javascript:alert(1)"]
+            shown.directory.replace(shown.tenant, kind, row)
+    shown.client.get("/v1.0/applications/" + HOSTILE)
+    seen = 0
+    for path in pages(shown):
+        text = shown.client.get(path).text
+        seen += "&lt;script&gt;alert(1)" in text
+        if not path.endswith(("/body", ".css")):
+            markup = Markup(text)
+            assert not {"script", "img"} & set(markup.tags), path
+            assert not markup.handlers, path
+            assert "href='javascript:" not in text, path
+            assert 'href="javascript:' not in text, path
+    assert seen > 5
+
+
 def test_application_page_shows_what_decides_whether_it_can_send(shown) -> None:
     page = shown.get(f"applications/{shown.application['id']}")
     for expected in (
