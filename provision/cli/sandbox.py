@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from provision.cli.sandbox_mail import add_mail
 from provision.errors import InvalidInput, StateUnavailable, Unreachable, WouldOverwrite
 
 _ENVIRONMENT: tuple[tuple[str, str], ...] = (
@@ -69,6 +70,8 @@ def add_commands(subparsers: Any) -> None:
     _command(actions, "clear", _faults_clear, "fair weather; parked requests go on")
     release = _command(actions, "release", _faults_release, "let parked requests go on")
     release.add_argument("--id", type=int, help="only this one")
+
+    add_mail(commands, _command, _ask)
 
     tenants = commands.add_parser("tenants", help="the tenants of the server")
     tenant_commands = tenants.add_subparsers(title="commands", metavar="COMMAND", required=True)
