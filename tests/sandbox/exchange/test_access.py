@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from provision.sandbox.exchange import roles
@@ -148,3 +151,16 @@ def test_every_cmdlet_names_roles_that_exist_and_somebody_has(exchange):
     for cmdlet in CMDLETS.values():
         assert cmdlet.roles
         assert set(cmdlet.roles) <= given, cmdlet.name
+
+
+def test_the_docs_list_every_cmdlet_and_no_other():
+    """In the docs' short form: `Get-`, `Set-User` are two cmdlets."""
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
+    table = page.partition("| about | cmdlets |")[2].partition("\n\n")[0]
+    named, verbs = set(), []
+    for word in re.findall(r"`([A-Za-z-]+)`", table):
+        verbs.append(word.partition("-")[0])
+        if not word.endswith("-"):
+            named |= {f"{verb}-{word.partition('-')[2]}" for verb in verbs}
+            verbs = []
+    assert named == {cmdlet.name for cmdlet in CMDLETS.values()}
