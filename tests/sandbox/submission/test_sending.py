@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import smtplib
+import ssl
+import time
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from pathlib import Path
 
 import pytest
 
+from provision.sandbox import Sandbox
 from tests.sandbox.submission.conftest import Connect, Office
 
 
@@ -161,3 +166,26 @@ def test_malformed_mail_is_taken_as_it_is(office: Office, connect: Connect, head
     content = f"{headers}\r\n\r\n\xff not base64 =\r\n".encode("latin-1")
     connect(ada).sendmail(ada.user_principal_name, [bob.user_principal_name], content)
     assert len(office.folder(bob)) == 1
+
+
+def test_a_restarted_server_keeps_its_port_and_what_waits(tmp_path: Path) -> None:
+    """Mail that waits for its minute is in the store: no end of the process loses it."""
+    with Sandbox(tmp_path / "tenant") as first:
+        context = ssl.create_default_context(cafile=str(first.ca_file))
+        office = Office(first, first.first, context)
+        ada, bob = office.person("ada2"), office.person("bob2")
+        address = first.smtp_address
+        host, _, port = address.rpartition(":")
+        with smtplib.SMTP(host, int(port), timeout=20) as client:
+            client.starttls(context=context)
+            client.login(ada.user_principal_name, ada.password or "")
+            for _ in range(31):
+                client.send_message(letter(ada.user_principal_name, bob.user_principal_name))
+        first.set_faults(clock_skew=61)
+    with Sandbox(tmp_path / "tenant", smtp_port=int(port)) as second:
+        assert second.smtp_address == address
+        office = Office(second, second.first, context)
+        deadline = time.monotonic() + 10
+        while len(office.graph("GET", f"/users/{bob.id}/messages?$top=50")["value"]) < 31:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
