@@ -45,7 +45,7 @@ def test_tenants_outlive_the_process(tmp_path: Path) -> None:
         assert len(twice.stderr.strip().splitlines()) == 2
         assert command(folder, "stop").returncode == 0
         again = json.loads(command(folder, "start", "--detach", "--json").stdout)
-        same = ("baseUrl", "tenantId", "adminClientId", "adminClientSecret")
+        same = ("baseUrl", "smtpAddress", "tenantId", "adminClientId", "adminClientSecret")
         assert [again[name] for name in same] == [first[name] for name in same]
     finally:
         command(folder, "stop")
@@ -109,6 +109,7 @@ def test_env_points_a_shell_at_it_and_back(sandbox: Sandbox) -> None:
     lines = command(sandbox.directory, "env").stdout
     assert f"export AZURE_AUTHORITY_HOST={sandbox.base_url}\n" in lines
     assert f"export ARM_METADATA_HOSTNAME={sandbox.base_url.removeprefix('https://')}\n" in lines
+    assert f"export PROVISION_SMTP_ADDRESS={sandbox.smtp_address}\n" in lines
     undone = command(sandbox.directory, "env", "--unset").stdout
     assert all(line.split("=")[0].removeprefix("export ") in undone for line in lines.splitlines())
 

@@ -50,6 +50,8 @@ class Post:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+        self._waiting = True
+        """Whether a message may be waiting; at first nobody knows."""
 
     def keep(self, tenant_id: str, content: bytes) -> list[str]:
         """Stores the bytes of a message once, for all copies; returns where: the tenant's id and theirs."""
@@ -63,19 +65,19 @@ class Post:
             if due > self._directory.clock.now():
                 waiting = {**posting.__dict__, "due": due}
                 self._directory.insert(posting.tenant_id, "waitingMessage", waiting)
+                self._waiting = True
             else:
                 self._deliver(posting)
 
-    def waiting(self) -> bool:
-        """Whether any message waits for its time."""
-        return any(self._directory.all(tenant, "waitingMessage", fresh=True) for tenant in self._directory.tenants())
-
     def deliver_due(self) -> None:
-        """Delivers what has waited long enough."""
-        now = self._directory.clock.now()
+        """Delivers what has waited long enough; cheap when nothing waits."""
+        if not self._waiting:
+            return
+        now, self._waiting = self._directory.clock.now(), False
         for tenant in self._directory.tenants():
             for document in self._directory.all(tenant, "waitingMessage", fresh=True):
                 if document["due"] > now:
+                    self._waiting = True
                     continue
                 fields = {name: document[name] for name in Posting.__dataclass_fields__}
                 with self._directory.transaction():
