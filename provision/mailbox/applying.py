@@ -77,11 +77,20 @@ class Switching:
     def plan(self, selection: Selection, wish: Wish) -> Plan:
         """Reads the mailboxes and says which have to be changed."""
         plan = Plan(wish)
+        ending = {
+            identity: noted.until
+            for identity, noted in self.record.tops().items()
+            if noted.until is not None and noted.after is wish.switch
+        }
+
+        def settled(identity: str) -> bool:
+            return identity in ending and ending[identity] != wish.until
+
         if selection.everyone:
-            candidates = differing(self._reader.all(), wish, plan)
+            candidates = differing(self._reader.all(), plan, settled)
         else:
             found, missing = self._reader.named(selection.names)
-            candidates = differing(found, wish, plan, keep_settled=True)
+            candidates = differing(found, plan, settled)
             absent = self._reader.why_absent(missing) if missing else {}
             plan.refused += [Refused.by(obstacle, name) for name, obstacle in absent.items()]
         wants = candidates and wish.switch is Switch.ON

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -56,25 +56,24 @@ class Plan:
     as_wanted: int = 0
     """How many have the value already."""
     settled: list[str] = field(default_factory=list)
-    """Ids of named mailboxes that have the value already: an exception's end may be theirs to change."""
+    """Ids of mailboxes that have the value already, but by an exception whose end is to be another."""
 
 
-def differing(mailboxes: Iterable[Mailbox], wish: Wish, plan: Plan, *, keep_settled: bool = False) -> list[Mailbox]:
+def differing(mailboxes: Iterable[Mailbox], plan: Plan, settled: Callable[[str], bool]) -> list[Mailbox]:
     """Those that do not have the wanted value; the others are counted in the plan.
 
     Args:
         mailboxes: a stream; only what differs is kept.
-        wish: what is asked for.
-        plan: counts.
-        keep_settled: whether to keep the ids of the others.
+        plan: knows what is asked for, and counts.
+        settled: which of the others are to be remembered, by their ids.
     """
     found = []
     for mailbox in mailboxes:
-        if mailbox.switch is not wish.switch:
+        if mailbox.switch is not plan.wish.switch:
             found.append(mailbox)
             continue
         plan.as_wanted += 1
-        if keep_settled:
+        if settled(mailbox.id):
             plan.settled.append(mailbox.id)
     return found
 

@@ -213,6 +213,24 @@ def test_an_exception_with_an_end(smtp_auth: Terminal, person: Callable[..., str
     assert f"the exception of {anna} no longer ends" in smtp_auth.out
 
 
+def test_all_mailboxes_for_good_takes_exceptions_ends_away(smtp_auth: Terminal, person: Callable[..., str]) -> None:
+    anna = person("anna")
+    assert smtp_auth("enable", anna, "--until", TOMORROW, "--yes") == 0
+    assert smtp_auth("enable", "--all", "--yes") == 0
+    assert f"the exception of {anna} no longer ends" in smtp_auth.out
+
+
+def test_looking_needs_no_place_for_a_record(
+    smtp_auth: Terminal, person: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = person("anna")
+    monkeypatch.setenv("PROVISION_JOURNAL", "https://api.pulumi.com")
+    assert smtp_auth("status", anna) == 0
+    assert "not shown" in smtp_auth.err
+    assert smtp_auth("enable", anna, "--yes") == 3
+    assert "--journal" in smtp_auth.err
+
+
 @pytest.mark.parametrize("day", ["2020-01-01", "tomorrow", "2026-13-01"])
 def test_an_end_is_a_day_to_come(day: str) -> None:
     with pytest.raises(SystemExit) as ended:
