@@ -13,25 +13,40 @@ from typing import TYPE_CHECKING, Any
 
 from provision import report
 from provision.cli.progress import bar
+from provision.cli.switches import (
+    GRAPH,
+    SHOWN,
+    advice,
+    bad_json,
+    change_json,
+    changes_text,
+    count_of,
+    csv_rows,
+    iso,
+    last_day,
+    organization_json,
+    organization_text,
+    plan_text,
+    print_refused,
+    print_status,
+    put_csv,
+    put_outcome_csv,
+    refused_json,
+    say,
+    status_row,
+)
 from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
     from provision.mailbox.applying import Outcome, Selection, Switching, Undoing
     from provision.mailbox.listing import BadRow
-    from provision.mailbox.planning import Change, Plan, Refused, Wish
+    from provision.mailbox.planning import Plan, Refused, Wish
     from provision.mailbox.record import Noted
     from provision.mailbox.tenant import Tenant
-    from provision.mailbox.values import Mailbox, Organization
+    from provision.mailbox.values import Organization
 
 Subparsers = Any  # argparse does not name the type of add_subparsers()
 
-_SHOWN = 40
-"""Rows of a table on the screen; --json and --csv-out hold all."""
-_GRAPH = "Sending by Microsoft Graph (Mail.Send) needs no SMTP AUTH."
-_CALENDAR = (
-    "Passwords (Basic) end: off by default from the end of December 2026, the last date is due in the second half of "
-    "2027. OAuth (SMTP.Send) and Microsoft Graph stay."
-)
 _BETTER = (
     "Leave the organization off and switch single mailboxes on (provision smtp-auth enable MAILBOX); "
     "better still, send by Microsoft Graph, which needs no SMTP AUTH. To lower it all the same, add --lower-security."
@@ -42,7 +57,7 @@ def add_commands(subparsers: Subparsers) -> None:
     """Adds the commands of this module."""
     text = "which mailboxes may hand in mail by SMTP (SMTP AUTH): show, switch, put back"
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "smtp-auth", help=text, description=f"{text[0].upper()}{text[1:]}. {_GRAPH}"
+        "smtp-auth", help=text, description=f"{text[0].upper()}{text[1:]}. {GRAPH}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_status(commands)
@@ -113,7 +128,7 @@ def _command(
     commands: Subparsers, name: str, help_: str, handler: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=help_, description=f"{help_[0].upper()}{help_[1:]}. {_GRAPH}"
+        name, help=help_, description=f"{help_[0].upper()}{help_[1:]}. {GRAPH}"
     )
     parser.set_defaults(handler=handler)
     return parser
@@ -178,7 +193,7 @@ def _status(arguments: argparse.Namespace) -> int:
             mailboxes, obstacles = iter(found), tenant.reader.obstacles(found)
             absent = _absent(tenant, missing)
         rows = (
-            _row(mailbox, organization, obstacles[mailbox.id].id if mailbox.id in obstacles else "", notes)
+            status_row(mailbox, organization, obstacles[mailbox.id].id if mailbox.id in obstacles else "", notes)
             for mailbox in mailboxes
         )
         _show_status(arguments, organization, rows, absent)
@@ -193,12 +208,12 @@ def _changes(arguments: argparse.Namespace, tenant: Tenant) -> int:
             "address": noted.address,
             "before": noted.before.value,
             "after": noted.after.value,
-            "until": _iso(noted.until),
+            "until": iso(noted.until),
             "run": noted.run,
         }
         for noted in sorted(tops.values(), key=lambda noted: (noted.run, noted.address))
     ]
-    _put_csv(arguments.csv_out, list(rows[0]) if rows else ["address"], (list(row.values()) for row in rows))
+    put_csv(arguments.csv_out, list(rows[0]) if rows else ["address"], (list(row.values()) for row in rows))
     if arguments.json:
         print(json.dumps({"tenantId": tenant.tenant_id, "changes": rows}, indent=2, ensure_ascii=False))
     elif rows:
@@ -220,12 +235,12 @@ def _switch(arguments: argparse.Namespace) -> int:
         selection, bad = _selection(arguments, tenant)
         switching = _switching(arguments, tenant)
         plan = switching.plan(selection, wish)
-        print(_plan_text(plan, bad), file=sys.stderr if arguments.json else sys.stdout)
+        print(plan_text(plan, bad), file=sys.stderr if arguments.json else sys.stdout)
         if arguments.dry_run or not (plan.changes or plan.settled):
             _give_plan(arguments, plan, bad)
         else:
             if plan.changes:
-                _confirm(arguments, f"Change {_mailboxes(len(plan.changes))}?")
+                _confirm(arguments, f"Change {count_of(len(plan.changes))}?")
             with bar(len(plan.changes), "setting") as tick:
                 outcome = switching.carry_out(plan, tick)
             _give_outcome(arguments, outcome, bad, as_wanted=plan.as_wanted)
@@ -252,18 +267,18 @@ def _organization(arguments: argparse.Namespace) -> int:
         after = replace(before, **wanted)
         if before != after:
             for note in _organization_warnings(before, after, tenant):
-                _say(note)
+                say(note)
             if not arguments.dry_run:
-                _confirm(arguments, f"Set the organization: {_organization_text(after)}?")
+                _confirm(arguments, f"Set the organization: {organization_text(after)}?")
                 _switching(arguments, tenant).set_organization(before, after)
     shown = before if arguments.dry_run else after
     if arguments.json:
         changed = before != after and not arguments.dry_run
-        print(json.dumps({**_organization_json(shown), "changed": changed}, indent=2))
+        print(json.dumps({**organization_json(shown), "changed": changed}, indent=2))
     else:
-        print(_organization_text(shown))
-        for line in _advice(shown):
-            _say(f"note: {line}")
+        print(organization_text(shown))
+        for line in advice(shown):
+            say(f"note: {line}")
     return 0
 
 
@@ -284,18 +299,18 @@ def _undo_organization(arguments: argparse.Namespace, switching: Switching, tena
     lowers = (noted.before.smtp_auth and not now.smtp_auth) or (noted.before.legacy_tls and not now.legacy_tls)
     if lowers and not arguments.lower_security:
         raise Usage(
-            f"To put back {_organization_text(noted.before)} lowers the organization's security.", remedy=_BETTER
+            f"To put back {organization_text(noted.before)} lowers the organization's security.", remedy=_BETTER
         )
-    print(f"put back: {_organization_text(noted.before)}", file=sys.stderr if arguments.json else sys.stdout)
+    print(f"put back: {organization_text(noted.before)}", file=sys.stderr if arguments.json else sys.stdout)
     if not arguments.dry_run:
         _confirm(arguments, "Put the organization's switches back?")
         if not switching.put_back_organization(noted, now):
             raise InvalidInput(
-                f"The organization was set to {_organization_text(now)} by somebody else since, and stays so.",
+                f"The organization was set to {organization_text(now)} by somebody else since, and stays so.",
                 remedy="Set it with provision smtp-auth org.",
             )
     if arguments.json:
-        print(json.dumps({**_organization_json(noted.before), "changed": not arguments.dry_run}, indent=2))
+        print(json.dumps({**organization_json(noted.before), "changed": not arguments.dry_run}, indent=2))
     return 0
 
 
@@ -309,15 +324,15 @@ def _return(arguments: argparse.Namespace, switching: Switching, undoing: Undoin
     from provision.mailbox.applying import Outcome
 
     if not arguments.json:
-        print(_changes_text(undoing.changes) if undoing.changes else "nothing to put back")
-        _print_refused(undoing.left)
+        print(changes_text(undoing.changes) if undoing.changes else "nothing to put back")
+        print_refused(undoing.left)
     if arguments.dry_run:
         outcome = Outcome(refused=list(undoing.left))
         if arguments.json:
-            print(json.dumps({"wouldChange": [_change_json(change) for change in undoing.changes]}, indent=2))
+            print(json.dumps({"wouldChange": [change_json(change) for change in undoing.changes]}, indent=2))
         return 0
     if undoing.changes:
-        _confirm(arguments, f"Put back {_mailboxes(len(undoing.changes))}?")
+        _confirm(arguments, f"Put back {count_of(len(undoing.changes))}?")
     with bar(len(undoing.changes), "putting back") as tick:
         outcome = switching.put_back(undoing, tick)
     _give_outcome(arguments, outcome, ())
@@ -334,7 +349,7 @@ def _opened(arguments: argparse.Namespace) -> Iterator[Tenant]:
 
     names = Where.__dataclass_fields__
     where = Where(**{name: getattr(arguments, name) for name in names if hasattr(arguments, name)})
-    with opened(where, say=_say) as tenant:
+    with opened(where, say=say) as tenant:
         yield tenant
 
 
@@ -351,7 +366,7 @@ def _notes(arguments: argparse.Namespace, tenant: Tenant) -> dict[str, Noted]:
     try:
         switching = _switching(arguments, tenant)
     except InvalidInput as none:
-        _say(f"note: the ends of exceptions are not shown: {none.message}")
+        say(f"note: the ends of exceptions are not shown: {none.message}")
         return {}
     return switching.record.tops()
 
@@ -445,18 +460,6 @@ def _confirm(arguments: argparse.Namespace, question: str) -> None:
 # Forms
 
 
-def _row(mailbox: Mailbox, organization: Organization, obstacle: str, notes: dict[str, Noted]) -> dict[str, Any]:
-    noted = notes.get(mailbox.id)
-    return {
-        "address": mailbox.address,
-        "name": mailbox.name,
-        "smtpAuth": mailbox.switch.value,
-        "effective": "on" if mailbox.switch.allows(organization) and not obstacle else "off",
-        "obstacle": obstacle,
-        "until": _iso(noted.until) if noted is not None and noted.after is mailbox.switch else None,
-    }
-
-
 def _show_status(
     arguments: argparse.Namespace, organization: Organization, rows: Iterator[dict[str, Any]], absent: list[Refused]
 ) -> None:
@@ -469,16 +472,16 @@ def _show_status(
             counts[row["smtpAuth"]] += 1
             counts["effectivelyOn"] += row["effective"] == "on"
             counts["cannot"] += bool(row["obstacle"])
-            if len(kept) < _SHOWN and (row["smtpAuth"] != "inherits" or not _is_everyone(arguments)):
+            if len(kept) < SHOWN and (row["smtpAuth"] != "inherits" or not _is_everyone(arguments)):
                 kept.append(row)
             yield row
 
     stream = counted()
-    with _csv(arguments.csv_out) as write:
+    with csv_rows(arguments.csv_out) as write:
         if write is not None:
             write(("address", "name", "smtpAuth", "effective", "obstacle", "until"))
         if arguments.json:
-            print(f'{{"organization": {json.dumps(_organization_json(organization))}, "mailboxes": [', end="")
+            print(f'{{"organization": {json.dumps(organization_json(organization))}, "mailboxes": [', end="")
         separator = "\n  "
         for row in stream:
             if write is not None:
@@ -487,59 +490,22 @@ def _show_status(
                 print(separator + json.dumps(row, ensure_ascii=False), end="")
                 separator = ",\n  "
     if arguments.json:
-        refused = json.dumps([_refused_json(one) for one in absent], ensure_ascii=False)
+        refused = json.dumps([refused_json(one) for one in absent], ensure_ascii=False)
         print(f'\n], "absent": {refused}, "counts": {json.dumps(counts)}}}')
         return
-    _print_status(organization, kept, counts, absent)
-
-
-def _print_status(
-    organization: Organization, kept: list[dict[str, Any]], counts: dict[str, int], absent: list[Refused]
-) -> None:
-    print(_organization_text(organization))
-    total = counts["on"] + counts["off"] + counts["inherits"]
-    print(
-        f"{_mailboxes(total)}: {counts['on']} on, {counts['off']} off, {counts['inherits']} as the organization; "
-        f"{counts['effectivelyOn']} may use SMTP AUTH, {counts['cannot']} cannot have it"
-    )
-    if kept:
-        headers = ("Mailbox", "Name", "SMTP AUTH", "Effective", "Cannot have it", "Until (UTC)")
-        print(f"\n{report.table(headers, [tuple(row.values()) for row in kept])}")
-    if len(kept) == _SHOWN:
-        print(f"… at most {_SHOWN} are shown; --json and --csv-out hold all")
-    _print_refused(absent)
-    for line in (*_advice(organization), _GRAPH, _CALENDAR):
-        _say(f"note: {line}")
-
-
-def _plan_text(plan: Plan, bad: tuple[BadRow, ...]) -> str:
-    until = f" until {_last_day(plan.wish.until)}" if plan.wish.until else ""
-    lines = [
-        f"SMTP AUTH {plan.wish.switch}{until}: {_mailboxes(len(plan.changes))} to change, {plan.as_wanted} as wanted "
-        f"already, {len(plan.refused)} cannot have it" + (f", {len(bad)} bad rows" if bad else "")
-    ]
-    if plan.changes:
-        lines.append(_changes_text(plan.changes))
-    lines += [f"left as it is: {refused.name} {refused.reason}. {refused.remedy}" for refused in plan.refused]
-    return "\n".join(lines)
-
-
-def _changes_text(changes: list[Change] | tuple[Change, ...]) -> str:
-    rows = [(change.mailbox.address, change.mailbox.switch, change.switch) for change in changes[:_SHOWN]]
-    more = f"\n… and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    return report.table(("Mailbox", "Now", "Then"), rows) + more
+    print_status(organization, kept, counts, absent)
 
 
 def _give_plan(arguments: argparse.Namespace, plan: Plan, bad: tuple[BadRow, ...]) -> None:
     if arguments.json:
         document = {
-            "wouldChange": [_change_json(change) for change in plan.changes],
+            "wouldChange": [change_json(change) for change in plan.changes],
             "asWanted": plan.as_wanted,
-            "refused": [_refused_json(refused) for refused in plan.refused],
-            "badRows": _bad_json(bad),
+            "refused": [refused_json(refused) for refused in plan.refused],
+            "badRows": bad_json(bad),
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))
-    _put_outcome_csv(arguments.csv_out, plan.changes, plan.refused, "to change")
+    put_outcome_csv(arguments.csv_out, plan.changes, plan.refused, "to change")
     _say_bad(bad)
 
 
@@ -548,138 +514,41 @@ def _give_outcome(
 ) -> None:
     if arguments.json:
         document = {
-            "changed": [_change_json(change) for change in outcome.changed],
+            "changed": [change_json(change) for change in outcome.changed],
             "asWanted": as_wanted,
-            "refused": [_refused_json(refused) for refused in outcome.refused],
-            "badRows": _bad_json(bad),
-            "movedEnds": [{"address": noted.address, "until": _iso(noted.until)} for noted in outcome.moved],
+            "refused": [refused_json(refused) for refused in outcome.refused],
+            "badRows": bad_json(bad),
+            "movedEnds": [{"address": noted.address, "until": iso(noted.until)} for noted in outcome.moved],
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        print(f"changed {_mailboxes(len(outcome.changed))}")
-        _print_refused([refused for refused in outcome.refused if refused.obstacle == "refused"])
+        print(f"changed {count_of(len(outcome.changed))}")
+        print_refused([refused for refused in outcome.refused if refused.obstacle == "refused"])
         for noted in outcome.moved:
-            end = "no longer ends" if noted.until is None else f"now ends after {_last_day(noted.until)}"
+            end = "no longer ends" if noted.until is None else f"now ends after {last_day(noted.until)}"
             print(f"the exception of {noted.address} {end}")
-    _put_outcome_csv(arguments.csv_out, outcome.changed, outcome.refused, "changed")
+    put_outcome_csv(arguments.csv_out, outcome.changed, outcome.refused, "changed")
     _say_bad(bad)
-
-
-def _put_outcome_csv(file: Path | None, changes: list[Change], refused: list[Refused], done: str) -> None:
-    rows = [
-        *((one.mailbox.address, done, one.mailbox.switch.value, one.switch.value, "") for one in changes),
-        *((one.name, "left", "", "", one.reason) for one in refused),
-    ]
-    _put_csv(file, ("address", "result", "before", "after", "reason"), rows)
-
-
-def _print_refused(refused: list[Refused] | tuple[Refused, ...]) -> None:
-    for one in refused:
-        print(f"left as it is: {one.name} {one.reason}. {one.remedy}")
-
-
-def _change_json(change: Change) -> dict[str, str]:
-    return {"address": change.mailbox.address, "before": change.mailbox.switch.value, "after": change.switch.value}
-
-
-def _refused_json(refused: Refused) -> dict[str, str]:
-    return {
-        "name": refused.name,
-        "obstacle": refused.obstacle,
-        "reason": f"{refused.name} {refused.reason}.",
-        "remedy": refused.remedy,
-    }
-
-
-def _bad_json(bad: tuple[BadRow, ...]) -> list[dict[str, Any]]:
-    return [{"line": row.line, "text": row.text} for row in bad]
-
-
-def _organization_text(organization: Organization) -> str:
-    smtp_auth = "on" if organization.smtp_auth else "off"
-    legacy = "on" if organization.legacy_tls else "off"
-    return f"organization: SMTP AUTH {smtp_auth} for mailboxes that inherit, legacy TLS {legacy}"
-
-
-def _organization_json(organization: Organization) -> dict[str, str]:
-    return {
-        "smtpAuth": "on" if organization.smtp_auth else "off",
-        "legacyTls": "on" if organization.legacy_tls else "off",
-    }
 
 
 def _organization_warnings(before: Organization, after: Organization, tenant: Tenant) -> Iterator[str]:
     if before.smtp_auth and not after.smtp_auth:
         inheriting = sum(1 for mailbox in tenant.reader.all() if mailbox.switch.value == "inherits")
         yield (
-            f"note: {_mailboxes(inheriting)} inherit; those of them that send by SMTP AUTH stop. Switch them on first: "
+            f"note: {count_of(inheriting)} inherit; those of them that send by SMTP AUTH stop. Switch them on first: "
             "the report SMTP AUTH clients in the Exchange admin center names them."
         )
-
-
-def _advice(organization: Organization) -> Iterator[str]:
-    if organization.smtp_auth:
-        yield (
-            "Every mailbox that inherits may use SMTP AUTH. Recommended: switch on the mailboxes that need it "
-            "(provision smtp-auth enable), then the organization off (provision smtp-auth org --smtp-auth off)."
-        )
-    if organization.legacy_tls:
-        yield "TLS 1.0 and 1.1 are let in; provision smtp-auth org --legacy-tls off ends that."
-
-
-@contextmanager
-def _csv(file: Path | None) -> Iterator[Callable[[tuple[object, ...]], None] | None]:
-    """Takes rows into a file as they come.
-
-    Raises:
-        InvalidInput: the file cannot be written.
-    """
-    import csv
-
-    from provision.mailbox.listing import cell
-
-    if file is None:
-        yield None
-        return
-    try:
-        with file.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            yield lambda row: writer.writerow([cell(value) for value in row])
-    except OSError as error:
-        raise InvalidInput(
-            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
-        ) from None
-
-
-def _put_csv(file: Path | None, headings: Any, rows: Any) -> None:
-    with _csv(file) as write:
-        if write is not None:
-            write(tuple(headings))
-            for row in rows:
-                write(tuple(row))
 
 
 def _is_everyone(arguments: argparse.Namespace) -> bool:
     return not (arguments.mailbox or arguments.csv or arguments.group)
 
 
-def _mailboxes(count: int) -> str:
-    return f"{count} mailbox{'' if count == 1 else 'es'}"
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _last_day(end: datetime) -> str:
-    return f"{end - timedelta(seconds=1):%Y-%m-%d}"
-
-
 def _say_bad(bad: tuple[BadRow, ...]) -> None:
     from provision.mailbox.listing import lines
 
     for line in lines(bad):
-        _say(f"bad row: {line}")
+        say(f"bad row: {line}")
 
 
 def _counting(refused: list[Refused], selection: Selection) -> int:
@@ -695,9 +564,5 @@ def _verdict(refused: int, bad: int, what: str) -> int:
     """
     if not refused and not bad:
         return 0
-    told = [_mailboxes(refused)] * bool(refused) + [f"{bad} row{'' if bad == 1 else 's'}"] * bool(bad)
+    told = [count_of(refused)] * bool(refused) + [f"{bad} row{'' if bad == 1 else 's'}"] * bool(bad)
     raise InvalidInput(f"{' and '.join(told)} {what}.", remedy="The reasons stand above.")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -276,3 +277,30 @@ def test_a_script_is_made_without_signing_in(
     assert "Connect-ExchangeOnline" in smtp_auth.out
     assert smtp_auth("org", "--smtp-auth", "off", "--powershell") == 0
     assert "Set-TransportConfig -SmtpClientAuthenticationDisabled $true" in smtp_auth.out
+
+
+def test_a_killed_run_is_continued_and_undone_as_one(
+    smtp_auth: Terminal, environment: dict[str, str], person: Callable[..., str], sandbox: Sandbox
+) -> None:
+    people = [person(f"p{number}", smtpAuth=("off", "inherit")[number % 2]) for number in range(4)]
+    reads = 2 * len(people)  # each by name: its switch, then its kind
+    rule = {"match": {"path": "/InvokeCommand"}, "action": "hold_before", "after_n": reads + 2}
+    sandbox.set_faults([rule])
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/smtp_auth.py"), "enable", *people, "--yes"],
+        env={**os.environ, **environment},
+    )
+    try:
+        until = time.monotonic() + 60
+        while not sandbox.status()["held"]:
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+        sandbox.clear_faults()
+    assert smtp_auth("enable", *people, "--yes", "--json") == 0
+    assert (len(smtp_auth.json["changed"]), smtp_auth.json["asWanted"]) == (2, 2)
+    assert smtp_auth("undo", "--yes", "--json") == 0
+    assert [change["after"] for change in smtp_auth.json["changed"]] == ["off", "inherits"] * 2
