@@ -60,19 +60,19 @@ def mailbox_script(targets: Targets, switch: Switch, *, exchange: str) -> str:
     body = [
         *_organization(),
         "",
-        "# The mailboxes.",
         *_selection(targets),
-        "",
         "# What they were, for putting it back.",
-        "$before = foreach ($identity in $identities) { Get-CASMailbox -Identity $identity }",
+        "$before = Get-CASMailbox -ResultSize Unlimited"
+        if targets.everyone
+        else "$before = foreach ($identity in $identities) { Get-CASMailbox -Identity $identity }",
         f"$before | Select-Object -Property 'PrimarySmtpAddress', '{PROPERTY}' |",
         '    Export-Csv -NoTypeInformation -Path "./smtp-auth-before-$(Get-Date -Format yyyyMMdd-HHmmss).csv"',
         "",
         f"# Set those that differ. {_VALUES[switch]}: {_MEANING[switch]}.",
         "foreach ($mailbox in $before) {",
         "    $identity = $mailbox.Guid.ToString()",
+        f"    if ({_VALUES[switch]} -eq $mailbox.{PROPERTY}) {{ continue }}",
         *_type_check(switch),
-        f"    if ($mailbox.{PROPERTY} -eq {_VALUES[switch]}) {{ continue }}",
         f"    Set-CASMailbox -Identity $identity -{PROPERTY} {_VALUES[switch]}",
         "}",
         "",
@@ -103,12 +103,11 @@ def _organization() -> list[str]:
 
 def _selection(targets: Targets) -> list[str]:
     if targets.everyone:
-        return [
-            "$identities = Get-CASMailbox -ResultSize Unlimited | ForEach-Object { $_.Guid.ToString() }",
-        ]
+        return []
     if targets.group is not None:
         group = quoted(targets.group)
         return [
+            "# The group's mailboxes.",
             f"$group = Get-Recipient -Identity {group}",
             "if ($group.RecipientTypeDetails -eq 'GroupMailbox') {",
             "    $members = Get-UnifiedGroupLinks -Identity $group.Guid.ToString() -LinkType Members "
@@ -118,9 +117,10 @@ def _selection(targets: Targets) -> list[str]:
             "}",
             "$identities = $members | Where-Object { $_.RecipientType -eq 'UserMailbox' } |",
             "    ForEach-Object { $_.Guid.ToString() }",
+            "",
         ]
     names = [quoted(name) for name in targets.names]
-    return ["$identities = @(", *_commas(names), ")"]
+    return ["# The mailboxes.", "$identities = @(", *_commas(names), ")", ""]
 
 
 def _commas(items: Sequence[str]) -> list[str]:
