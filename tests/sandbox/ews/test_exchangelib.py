@@ -118,6 +118,18 @@ def test_another_mailbox_opens_only_with_permission(ews: Ews) -> None:
         list(ews.as_user("ada").fetch(ids=[(identity.id, identity.changekey)]))
 
 
+def test_a_shared_mailbox_opens_for_whom_it_was_opened_and_sends_by_its_own_permission(ews: Ews) -> None:
+    shared, ada = ews.entra.upn("dispatch"), ews.entra.upn("ada")
+    ews.allow(fullAccess={shared: [ada]})
+    account = ews.as_user("ada", shared)
+    draft = message(account, ews.entra.upn("bob"), folder=account.drafts)
+    draft.save()
+    assert [one.subject for one in account.drafts.all()] == ["Order 1"]
+    assert ews.as_user("ada").drafts.all().count() == 0
+    with pytest.raises(ErrorSendAsDenied):
+        message(account, ews.entra.upn("bob"), author=Mailbox(email_address=shared)).send()
+
+
 def test_only_an_applications_own_token_impersonates(ews: Ews) -> None:
     account = ews.as_user("ada", ews.entra.upn("bob"))
     account.access_type = "impersonation"
