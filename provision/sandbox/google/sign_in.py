@@ -4,6 +4,7 @@ Owns: the decision and the counting of failures. Does not own: the words (``repl
 Sources: "Sign in with app passwords", "Transition from less secure apps to OAuth" (a plain password opens nothing since
 2025, an app password does), ``534-5.7.9`` and ``535-5.7.8`` in clients' logs. Not read at a source: that a suspended
 user is told the same as one with a wrong password, after how many failures Gmail says 454 4.7.0, and for how long.
+Reports disagree whether Gmail takes an app password with the blanks that its page shows; here it does not.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ def judge(directory: Directory, name: str, password: str) -> Verdict:
     failures = [at for at in user["_failedSignIns"] if at > now - FAILURE_SECONDS]
     if len(failures) >= FAILURES:
         return Verdict("too-many-logins", "too-many-logins", user)
-    verdict = _judge(directory, user, password.replace(" ", ""), password)
+    verdict = _judge(directory, user, password)
     if verdict.reply == "credentials":
         directory.replace(customers.REALM, customers.USER, {**user, "_failedSignIns": [*failures, now]})
     return verdict
 
 
-def _judge(directory: Directory, user: Document, app_password: str, password: str) -> Verdict:
+def _judge(directory: Directory, user: Document, password: str) -> Verdict:
     if user["suspended"]:
         return Verdict("credentials", "suspended", user)
     customer = customers.customer_of(directory, user)
     for entry in user["_appPasswords"]:
-        if hashing.matches(app_password, entry["hash"]):
+        if hashing.matches(password, entry["hash"]):
             if not customers.may_have_app_passwords(customer, user):
                 return Verdict("credentials", "app-passwords-off", user)
             used = {**entry, "lastTimeUsed": int(directory.clock.now())}

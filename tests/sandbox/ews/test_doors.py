@@ -163,6 +163,12 @@ def test_an_application_must_say_for_whom_it_asks(ews: Ews) -> None:
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "ErrorSchemaValidation"),
         ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "ErrorSchemaValidation"),
         ("<a>" * 80 + "</a>" * 80, "ErrorSchemaValidation"),
+        (
+            GET_INBOX.format(version="Exchange2016", header="", folder="&b;").replace(
+                "<s:Envelope", '<!DOCTYPE s [<!ENTITY b "inbox">]><s:Envelope', 1
+            ),
+            "ErrorSchemaValidation",
+        ),
         (GET_INBOX.format(version="Exchange3000", header="", folder="inbox"), "ErrorInvalidServerVersion"),
         (GET_INBOX.format(version="Exchange2016", header="", folder="inbox1"), "ErrorSchemaValidation"),
         (

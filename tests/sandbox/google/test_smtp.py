@@ -26,11 +26,15 @@ def letter(sender: str, to: str, **headers: str) -> EmailMessage:
     return message
 
 
-def test_an_app_password_sends_with_or_without_its_blanks(customer: Make, smtp: smtplib.SMTP, sandbox: Sandbox) -> None:
+def test_an_app_password_sends_but_not_with_the_blanks_of_googles_page(
+    customer: Make, smtp: smtplib.SMTP, sandbox: Sandbox
+) -> None:
     made = customer(users=[{"alias": "anna", "enrolled": True, "appPassword": True}, {"alias": "berta"}])
     anna, berta = made["users"]
     spaced = " ".join(anna["appPassword"][at : at + 4] for at in range(0, 16, 4))
-    smtp.login(anna["primaryEmail"], spaced)
+    with pytest.raises(smtplib.SMTPAuthenticationError):
+        smtp.login(anna["primaryEmail"], spaced)
+    smtp.login(anna["primaryEmail"], anna["appPassword"])
     smtp.send_message(letter(anna["primaryEmail"], berta["primaryEmail"]))
     (got,) = sandbox.google_messages(berta["primaryEmail"])
     assert (got["folder"], got["from"], got["subject"]) == ("inbox", anna["primaryEmail"], "Order 1")
