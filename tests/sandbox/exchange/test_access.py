@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.sandbox.exchange import roles
+from provision.sandbox import seed
+from provision.sandbox.exchange import organization, roles
 from provision.sandbox.exchange.cmdlets import CMDLETS
 
 from .conftest import BASE, MANAGE
@@ -59,6 +60,15 @@ def test_the_tenant_in_the_path_is_the_tokens_by_id_or_domain_in_any_letter_case
         assert (response.status_code, response.content) == (403, b"")
     odd = f"{BASE}/AdminApi/BETA/{exchange.tenant}/invokecommand"
     assert exchange.call("Get-TransportConfig", url=odd).status_code == 200
+
+
+def test_a_token_of_one_tenant_opens_no_other(exchange):
+    other = seed.create_tenant(exchange.directory, domain="fabrikam.onmicrosoft.com", base_url=BASE)
+    for name in (other.tenant_id, other.domain):
+        response = exchange.call("Set-TransportConfig", {"AllowLegacyTLSClients": True}, url=exchange.url(name))
+        assert (response.status_code, response.content) == (403, b"")
+    for tenant in (other.tenant_id, exchange.tenant):
+        assert organization.transport_config(exchange.directory, tenant)["AllowLegacyTLSClients"] is None
 
 
 def test_only_beta_answers_invoke_command_and_only_by_post(exchange):
@@ -131,6 +141,8 @@ def test_a_custom_role_group_lets_an_application_run_its_cmdlets_only(exchange):
     exchange.run("New-RoleGroup", Name="Auditors", Roles=["view-only recipients"])
     exchange.run("Add-RoleGroupMember", Identity="Auditors", Member=principal["id"])
     assert exchange.call("Get-CASMailbox", token=token).status_code == 200
+    stranger = exchange.app_token(MANAGE, app=exchange.new_application("stranger"))
+    assert exchange.call("Get-CASMailbox", token=stranger).status_code == 403
     assert exchange.call("Set-CASMailbox", {"Identity": "ada"}, token=token).status_code == 403
     assert exchange.call("Get-TransportConfig", token=token).status_code == 403
     assert [row["Name"] for row in exchange.run("Get-RoleGroupMember", Identity="Auditors")] == [principal["id"]]
