@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import pty
+import smtplib
+import ssl
 import subprocess
 import sys
 import time
@@ -304,3 +306,28 @@ def test_a_killed_run_is_continued_and_undone_as_one(
     assert (len(smtp_auth.json["changed"]), smtp_auth.json["asWanted"]) == (2, 2)
     assert smtp_auth("undo", "--yes", "--json") == 0
     assert [change["after"] for change in smtp_auth.json["changed"]] == ["off", "inherits"] * 2
+
+
+def test_mail_goes_out_by_smtp_exactly_while_it_is_switched_on(
+    smtp_auth: Terminal, sandbox: Sandbox, tenant: Tenant
+) -> None:
+    wanted = {"alias": "anna", "mailbox": "user", "password": "Long-enough-7-for-Entra", "mfa": "off"}
+    anna = sandbox.new_people(tenant, wanted)[0].user_principal_name
+    trusted = ssl.create_default_context(cafile=str(sandbox.ca_file))
+    host, port = sandbox.smtp_address.rsplit(":", 1)
+
+    def sends() -> str:
+        with smtplib.SMTP(host, int(port), timeout=30) as session:
+            session.starttls(context=trusted)
+            try:
+                session.login(anna, wanted["password"])
+                session.sendmail(anna, [anna], f"From: {anna}\r\nTo: {anna}\r\nSubject: Hello\r\n\r\nHello.\r\n")
+            except smtplib.SMTPAuthenticationError as refused:
+                return f"{refused.smtp_code} {refused.smtp_error!r}"
+        return "sent"
+
+    assert "SmtpClientAuthentication is disabled for the Tenant" in sends()
+    assert smtp_auth("enable", anna, "--yes") == 0
+    assert sends() == "sent"
+    assert smtp_auth("undo", "--yes") == 0
+    assert "535" in sends()
