@@ -29,7 +29,6 @@ from provision.sandbox.ews import autodiscover, service
 from provision.sandbox.ews.call import Caller, Mailbox
 from provision.sandbox.ews.errors import HttpRefusal
 from provision.sandbox.onpremises import accounts
-from provision.sandbox.requestlog import host_name
 from provision.sandbox.world import World
 
 if TYPE_CHECKING:
@@ -127,15 +126,14 @@ class OnPremises:
                 return autodiscover.NotFound()
             if account["mailbox"] == "remote":
                 return autodiscover.Elsewhere(account["targetAddress"])
-            return autodiscover.Here(account["displayName"], account["mail"], self._url(request))
+            return autodiscover.Here(account["displayName"], account["mail"], self._url(request, tenant))
 
         return find
 
-    def _url(self, request: Request) -> str:
-        host = host_name(request.scope)
+    def _url(self, request: Request, tenant: str) -> str:
         if request.url.path.startswith(PREFIX):
             return f"{self._world.base_url}{PREFIX}/EWS/Exchange.asmx"
-        return f"https://mail.{host.partition('.')[2]}/EWS/Exchange.asmx"
+        return f"{accounts.server_address(self._world.directory, tenant)}/EWS/Exchange.asmx"
 
     def _authenticate(self, request: Request) -> Caller:
         """Who calls, by the request's header or by what its connection proved before.
