@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench lint lock browser clients servers clean
+.PHONY: help demo test sweep bench lint lock browser clients servers stores go-servers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -28,7 +28,8 @@ lock:  ## the locked dependencies anew from pyproject.toml
 demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up` against it, and a mail delivered
 	@$(BIN)/python scripts/demo.py
 
-test: $(VENV)/.ready browser clients servers  ## all tests
+test: $(VENV)/.ready  ## all tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line packages go-servers
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run; and a sender during 200 rotations
@@ -49,12 +50,19 @@ clients: $(VENV)/.ready  ## clients that the tests use: the Azure CLI in an envi
 	@sh scripts/install-clients $(BIN)/uv
 	@sh scripts/install-smtp-clients
 
-servers:  ## the servers that the tests start: a database, a blob store, a keyring, a Vault, a Kubernetes API
+servers: stores go-servers  ## the servers that the tests start: a database, a blob store, a keyring, a Vault, a Kubernetes API
+
+stores:
 	@sh scripts/install-postgres
 	@sh scripts/install-azurite
 	@sh scripts/install-keyring
+
+go-servers:
 	@sh scripts/install-go-server vault
 	@sh scripts/install-go-server kubernetes
+
+packages:  # one after another, because apt lets in one at a time; beside them `make test` builds with Go
+	@MAKEFLAGS= $(MAKE) --no-print-directory browser clients stores
 
 clean:  ## remove what was made here; the engine's cache stays
 	rm -rf $(VENV) build *.egg-info
