@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -102,7 +103,9 @@ def security_defaults(office: Office) -> None:
     office.graph("PATCH", "/policies/identitySecurityDefaultsEnforcementPolicy", json={"isEnabled": True})
 
 
-def block_legacy(office: Office) -> None:
+def block_legacy(
+    office: Office, control: str = "block", client_app_types: Sequence[str] = ("exchangeActiveSync", "other")
+) -> None:
     office.graph(
         "POST",
         "/identity/conditionalAccess/policies",
@@ -110,11 +113,11 @@ def block_legacy(office: Office) -> None:
             "displayName": "Block legacy authentication",
             "state": "enabled",
             "conditions": {
-                "clientAppTypes": ["exchangeActiveSync", "other"],
+                "clientAppTypes": list(client_app_types),
                 "users": {"includeUsers": ["All"]},
                 "applications": {"includeApplications": ["All"]},
             },
-            "grantControls": {"operator": "OR", "builtInControls": ["block"]},
+            "grantControls": {"operator": "OR", "builtInControls": [control]},
         },
     )
 
@@ -226,3 +229,29 @@ def test_an_authentication_policy_acts_before_the_password_is_looked_at(office: 
     assert office.graph("GET", f"/auditLogs/signIns?$filter=userId eq '{person.id}'")["value"] == []
     office.cmdlet("Set-User", Identity=person.user_principal_name, AuthenticationPolicy="Mail may")
     connect(person)
+
+
+def test_a_changed_switch_takes_its_time(office: Office, connect: Connect) -> None:
+    """``exchange_delay``: read back at once by a cmdlet, known to the server that takes mail later."""
+    person = office.person("sender", smtpAuth="inherit")
+    office.sandbox.set_faults(exchange_delay=600)
+    office.cmdlet("Set-CASMailbox", Identity=person.user_principal_name, SmtpClientAuthenticationDisabled=False)
+    with pytest.raises(smtplib.SMTPAuthenticationError, match="disabled for the Tenant"):
+        connect(person)
+    office.sandbox.clear_faults()
+    connect(person)
+
+
+def test_a_locked_account_s_app_password_is_locked_too(office: Office, connect: Connect) -> None:
+    person = office.person("sender", mfa="registered", appPassword=True, locked=True)
+    with pytest.raises(smtplib.SMTPAuthenticationError, match="the user account is locked"):
+        connect().login(person.user_principal_name, person.app_password or "")
+
+
+def test_a_policy_that_asks_for_a_second_factor_stops_who_cannot_be_asked(office: Office, connect: Connect) -> None:
+    """Conditional Access with MFA for all clients: a legacy client can never meet it, an app password neither."""
+    block_legacy(office, "mfa", client_app_types=["all"])
+    person = office.person("sender", mfa="registered", appPassword=True)
+    for password in (person.password, person.app_password):
+        with pytest.raises(smtplib.SMTPAuthenticationError, match="did not meet the criteria"):
+            connect().login(person.user_principal_name, password or "")
