@@ -92,7 +92,8 @@ class Desk:
             return Answer("size", "message-size")
         directory = self._world.directory
         mailbox = directory.get(login.tenant_id, mailboxes.KIND, login.mailbox["id"], fresh=True) or login.mailbox
-        message = mime.parse(envelope.content)
+        content = mime.without_blind_copies(envelope.content)
+        message = mime.parse(content)
         for sender in [*mime.senders(message), envelope.sender.lower()]:
             if not self._may_send_as(login, sender):
                 login_address = str(mailbox["PrimarySmtpAddress"])
@@ -107,7 +108,7 @@ class Desk:
         values |= {
             "_via": "smtp",
             "_appId": login.app_id,
-            "_mime": self.post.keep(login.tenant_id, envelope.content),
+            "_mime": self.post.keep(login.tenant_id, content),
         }
         posting = Posting(
             login.tenant_id,

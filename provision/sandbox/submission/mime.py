@@ -21,6 +21,7 @@ from provision.sandbox.directory import Clock, Document
 _SERVER = "LOC0P000MB0001.LOC0P000.PROD.OUTLOOK.COM"
 _TEXTS = ("text/html", "text/plain")
 _PREVIEW = 255
+_BLIND = re.compile(rb"^bcc[ \t]*:.*?\r\n(?![ \t])", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _IMPORTANCE = {"high": "high", "low": "low", "normal": "normal", "1": "high", "2": "high", "4": "low", "5": "low"}
 
 
@@ -32,6 +33,14 @@ def new_id() -> str:
 def parse(content: bytes) -> EmailMessage:
     """The message; never fails, like a mail server: what is malformed is kept as it is."""
     return BytesParser(policy=policy.default.clone(raise_on_defect=False)).parsebytes(content)
+
+
+def without_blind_copies(content: bytes) -> bytes:
+    """The message without its ``Bcc`` fields, which are for nobody's eyes but the sender's."""
+    head, end, body = content.partition(b"\r\n\r\n")
+    if not end:
+        head, end = content.rstrip(b"\r\n"), b"\r\n"  # fields alone, without a body
+    return _BLIND.sub(b"", head + b"\r\n") + end[2:] + body
 
 
 def senders(message: EmailMessage) -> list[str]:

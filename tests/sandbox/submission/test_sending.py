@@ -189,3 +189,26 @@ def test_a_restarted_server_keeps_its_port_and_what_waits(tmp_path: Path) -> Non
         while len(office.graph("GET", f"/users/{bob.id}/messages?$top=50")["value"]) < 31:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_a_blind_copy_is_blind(office: Office, connect: Connect) -> None:
+    """A ``Bcc`` field that a client left in the message reaches no recipient; Sent Items shows the envelope's."""
+    ada, bob, eve = office.person("ada2"), office.person("bob2"), office.person("eve")
+    lines = [
+        f"From: {ada.user_principal_name}",
+        f"Bcc: Eve\r\n <{eve.user_principal_name}>",
+        "Subject: quiet",
+        "",
+        "x",
+        "",
+    ]
+    people = [bob.user_principal_name, eve.user_principal_name]
+    connect(ada).sendmail(ada.user_principal_name, people, "\r\n".join(lines))
+    place = f"/users/{bob.id}/messages/{office.folder(bob)[0]['id']}"
+    token = {"Authorization": f"Bearer {office.token()}"}
+    raw = office.http("GET", f"/v1.0{place}/$value", headers=token).text
+    headers = office.graph("GET", f"{place}?$select=internetMessageHeaders,bccRecipients,subject")
+    assert "eve@" not in raw + str(headers)
+    assert (headers["subject"], raw.endswith("\r\n\r\nx\r\n")) == ("quiet", True)
+    (copy,) = office.folder(ada, "sentitems")
+    assert {row["emailAddress"]["address"] for row in copy["bccRecipients"]} == set(people)
