@@ -330,14 +330,13 @@ class Directory:
             if name not in KEYS.get(kind, ()):
                 raise KeyError(f"{kind}.{name} is not indexed; add it to KEYS")
             wheres.append(
-                "o.id IN (SELECT id FROM object_key k"
-                " WHERE k.tenant = o.tenant AND k.kind = o.kind AND k.name = ? AND k.value = ?)"
+                "o.id IN (SELECT id FROM object_key WHERE tenant = ? AND kind = ? AND name = ? AND value = ?)"
             )
-            values += [name, value]
+            values += [tenant, kind, name, value]
         rows = self._db.execute(
             "SELECT doc FROM object o WHERE o.tenant = ? AND o.kind = ? AND (o.deleted IS NULL) != ? AND o.created <= ?"  # noqa: S608
             + "".join(f" AND {where}" for where in wheres)
-            + " ORDER BY o.seq",
+            + " ORDER BY +o.seq",  # the plus keeps SQLite from reading the whole kind in this order
             (tenant, kind, deleted, self._visible_before(fresh), *values),
         )
         return [json.loads(row[0]) for row in rows]

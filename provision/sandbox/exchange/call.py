@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from provision.sandbox.directory import Directory, Document
@@ -55,7 +56,7 @@ class Call:
         """The tenant's id."""
         return self.caller.tenant
 
-    @property
+    @cached_property
     def organization(self) -> str:
         """The tenant's initial domain, which Exchange shows as the organisation."""
         found = self.directory.tenant(self.tenant)
