@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,9 @@ def add_commands(subparsers: Subparsers) -> None:
         "--password-file", metavar="FILE", help="holds the app password; - for standard input (asked for otherwise)"
     )
     parser.add_argument("--send-to", metavar="ADDRESS", help="send a test mail to this address")
-    parser.add_argument("--port", type=int, choices=(587, 465), help="587 (STARTTLS, the default) or 465 (TLS)")
+    parser.add_argument(
+        "--port", type=int, choices=(587, 465), default=587, help="587 (STARTTLS, the default) or 465 (TLS)"
+    )
     parser.add_argument("--guide", action="store_true", help="print the user's and the administrator's steps too")
     parser.add_argument("--json", action="store_true", help="the findings as one JSON object; nothing is asked")
     parser.set_defaults(handler=_check)
@@ -51,10 +53,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
     administrator = _administrator(arguments)
     google = places.read(os.environ)
-    if arguments.port is not None:
-        google = replace(google, smtp_port=arguments.port)
     password = _password(arguments)
-    wish = check.Wish(arguments.user, administrator, password, arguments.send_to or "")
+    wish = check.Wish(
+        arguments.user, administrator, password, arguments.send_to or "", implicit_tls=arguments.port == 465
+    )
     nothing = administrator is None and not password
     findings = check.check(google, wish)
     if arguments.json:

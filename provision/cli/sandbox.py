@@ -29,6 +29,7 @@ _ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("AZURE_CLIENT_SECRET", "adminClientSecret"),
     ("PROVISION_SMTP_ADDRESS", "smtpAddress"),
     ("PROVISION_GOOGLE_SMTP_ADDRESS", "googleSmtpAddress"),
+    ("PROVISION_GOOGLE_SMTPS_ADDRESS", "googleSmtpsAddress"),
     ("PROVISION_GOOGLE_API_URL", "googleApiUrl"),
 )
 """Which variables ``env`` sets, from which entry of the ready line."""

@@ -17,7 +17,6 @@ from provision.google.places import Google
 from provision.mail.letter import Letter
 from provision.mail.smtp import Dialogue, Password, converse
 
-IMPLICIT_TLS_PORT = 465
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
 _APP_PASSWORD = re.compile(r"[A-Za-z]{16}")
 NO_PASSWORD = Unread(
@@ -43,6 +42,8 @@ class Wish:
     """The app password as it was given; its blanks do not count."""
     send_to: str = ""
     """Whom a test mail goes to; empty: none."""
+    implicit_tls: bool = False
+    """Port 465 with TLS from the first byte, instead of 587 with STARTTLS."""
 
 
 def check(google: Google, wish: Wish) -> list[Finding]:
@@ -68,12 +69,12 @@ def check(google: Google, wish: Wish) -> list[Finding]:
 def _attempt(google: Google, wish: Wish, password: str) -> Attempt:
     letter = Letter.written(wish.address, wish.send_to, "SMTP") if wish.send_to else None
     dialogue = converse(
-        google.smtp_host,
-        google.smtp_port,
+        google.smtps_host if wish.implicit_tls else google.smtp_host,
+        google.smtps_port if wish.implicit_tls else google.smtp_port,
         login=Password(wish.address, password),
         letter=letter,
         ca_file=google.ca_file,
-        implicit_tls=google.smtp_port == IMPLICIT_TLS_PORT,
+        implicit_tls=wish.implicit_tls,
     )
     return attempted(dialogue, wish.send_to, app_password=bool(_APP_PASSWORD.fullmatch(password)))
 

@@ -29,6 +29,7 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     return {
         **os.environ,
         "PROVISION_GOOGLE_SMTP_ADDRESS": sandbox.google_smtp_address,
+        "PROVISION_GOOGLE_SMTPS_ADDRESS": sandbox.google_smtps_address,
         "PROVISION_GOOGLE_API_URL": f"{sandbox.base_url}/_google",
         "SSL_CERT_FILE": str(sandbox.ca_file),
     }
@@ -74,15 +75,13 @@ def test_a_problem_ends_with_15_and_json_holds_the_findings(
     assert made["users"][0]["password"] not in done.stdout + done.stderr
 
 
-def test_port_465_is_reached_with_tls_from_the_first_byte(
+def test_port_465_sends_with_tls_from_the_first_byte(
     made: dict[str, Any], environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """The port is Google's own 465, where nothing listens here: that it is tried with TLS shows in the address."""
-    done = provision(
-        user(made), "--port", "465", "--password-file", "-", environment=environment, said="abcdabcdabcdabcd"
-    )
-    assert done.returncode == 15
-    assert "localhost:465" in done.stdout
+    arguments = (user(made), "--port", "465", "--password-file", "-", "--send-to", user(made))
+    done = provision(*arguments, environment=environment, said=made["users"][0]["appPassword"])
+    assert done.returncode == 0, done.stdout
+    assert f"{sandbox.google_smtps_address} took a mail" in done.stdout
 
 
 def test_with_nothing_to_check_the_guide_is_printed(environment: dict[str, str]) -> None:
