@@ -16,7 +16,8 @@ The tree::
     ├── Interrupted               12   stopped by a signal; running again continues
     ├── Expiring                  13   a client secret in use has ended or ends soon
     ├── NotDelivered              14   a sink did not take or keep a new client secret; the old one stays valid
-    └── ProblemsFound             15   a check found what stands in the way of sending mail
+    ├── ProblemsFound             15   a check found what stands in the way of sending mail
+    └── Undecided                 16   a check found no cause, but could not look at everything that it takes
 
 Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret. An error
 that a Pulumi program raises inside the engine's run travels out of it whole, through the file that
@@ -160,3 +161,9 @@ class ProblemsFound(ProvisionError):
     """A check found what stands in the way of sending mail; each finding says what to do."""
 
     exit_code = 15
+
+
+class Undecided(ProvisionError):
+    """No cause was found, but something that could stop mail could not be looked at."""
+
+    exit_code = 16

@@ -11,10 +11,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from provision.cli import credential, engine, explain, google, registration, rotate, sandbox, secrets, smtp_auth
+from provision.cli import (
+    credential,
+    diagnose,
+    engine,
+    explain,
+    google,
+    registration,
+    rotate,
+    sandbox,
+    secrets,
+    smtp_auth,
+)
 from provision.errors import Interrupted, InvalidInput, ProvisionError
 
-_COMMANDS = (registration, rotate, credential, secrets, smtp_auth, google, explain, engine, sandbox)
+_COMMANDS = (registration, rotate, credential, secrets, smtp_auth, google, diagnose, explain, engine, sandbox)
 
 
 def build_parser() -> argparse.ArgumentParser:

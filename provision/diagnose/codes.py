@@ -643,6 +643,8 @@ _CONNECTION = (
         "Name or service not known",
         "getaddrinfo failed",
         "No such host is known",
+        "cannot be reached: no such host",
+        "the name cannot be looked up",
         "Temporary failure in name resolution",
     ),
     _connection(
@@ -652,6 +654,7 @@ _CONNECTION = (
         "Connection timed out",
         "connection attempt failed",
         "ETIMEDOUT",
+        "does not answer in time",
         "The operation has timed out",
     ),
     _connection(
@@ -659,6 +662,7 @@ _CONNECTION = (
         "The server's TLS certificate is not trusted: old certificates on this machine, or a proxy that reads along.",
         "Update the machine's certificates, or add the proxy's. Do not switch the check off.",
         "CERTIFICATE_VERIFY_FAILED",
+        "is not trusted by",
         "certificate verify failed",
         "The remote certificate is invalid",
         layer="tls",

@@ -1,0 +1,234 @@
+"""The command ``diagnose``: why mail does not go out, what was seen, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provision.cli.explain import read_text
+from provision.cli.progress import progress
+from provision.errors import InvalidInput, ProblemsFound, ProvisionError, Undecided, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provision.diagnose.gather import Asked
+    from provision.diagnose.judge import Diagnosis
+    from provision.diagnose.layers import Way
+
+Subparsers = Any  # argparse does not name the type of add_subparsers()
+_WAYS: dict[str, tuple[Way, ...]] = {
+    "graph": ("graph",),
+    "smtp": ("smtp-oauth", "smtp-basic"),
+    "smtp-oauth": ("smtp-oauth",),
+    "smtp-basic": ("smtp-basic",),
+    "ews": ("ews",),
+    "all": ("graph", "smtp-oauth", "smtp-basic", "ews"),
+}
+_SECRET = "PROVISION_CLIENT_SECRET"  # noqa: S105 - a variable's name
+
+
+def add_commands(subparsers: Subparsers) -> None:
+    """Adds the command of this module."""
+    text = "find out why mail does not go out, and what to do"
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "diagnose", help=text, description=text[0].upper() + text[1:]
+    )
+    parser.set_defaults(handler=_diagnose)
+    what = parser.add_argument_group("what")
+    what.add_argument("--mailbox", help="the mailbox that is to send")
+    what.add_argument(
+        "--via", action="append", choices=tuple(_WAYS), help="how it is to send; may be repeated (default: all)"
+    )
+    what.add_argument("--client-id", help="the product's app registration, by its Application (client) ID")
+    what.add_argument("--stack", help="the product's app registration, by its stack")
+    what.add_argument("--project", type=Path, help="with --stack: the folder of Pulumi.yaml")
+    what.add_argument("--backend", help="with --stack: where Pulumi keeps its state")
+    what.add_argument("--redirect-uri", help="the address that the product calls back (default: the stack's)")
+    what.add_argument("--profile", help="the product profile, with --company-code: what the registration should be")
+    what.add_argument("--company-code", help="the company code in the product's address")
+    what.add_argument(
+        "--basic-smtp-kept", action="store_true", help="Basic SMTP was switched on again after December 2026"
+    )
+    _add_evidence(parser.add_argument_group("evidence (nothing is sent)"))
+    where = parser.add_argument_group("where and as whom (for this run)")
+    where.add_argument("--tenant", help="the Microsoft 365 tenant's id or domain")
+    where.add_argument("--metadata-host", help="host:port of another cloud or of the local tenant")
+    where.add_argument("--credential", help="how to sign in (docs/credentials.md); default: the first that is there")
+    form = parser.add_argument_group("form").add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as one JSON object (docs/diagnose.md)")
+    form.add_argument("--sarif", action="store_true", help="as SARIF 2.1.0, for CI")
+    form.add_argument("--junit", action="store_true", help="as a JUnit report, for CI")
+    form.add_argument("--powershell", action="store_true", help="the remedies' PowerShell lines alone, as a script")
+
+
+def _add_evidence(group: Any) -> None:
+    group.add_argument("--text", help='an error text that somebody was shown, or "-" for standard input')
+    group.add_argument("--password-file", type=Path, help="the mailbox's password or app password, tried over SMTP")
+    group.add_argument("--ask-password", action="store_true", help="the same, typed in")
+    group.add_argument("--token-file", type=Path, help="an access token for SMTP, tried over SMTP")
+    group.add_argument(
+        "--client-secret-file", type=Path, help=f"the product's client secret, tried at Entra (or {_SECRET})"
+    )
+    group.add_argument("--no-connect", action="store_true", help="do not talk to the SMTP server")
+    group.add_argument("--no-dns", action="store_true", help="do not look at the domain's DNS")
+    group.add_argument("--dns-server", metavar="ADDRESS:PORT", help="the DNS server to ask (default: the machine's)")
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    from provision.diagnose.gather import gather
+    from provision.diagnose.judge import judge
+    from provision.microsoft.credentials import sign_in
+    from provision.settings import credential as credentials
+    from provision.settings import endpoints as addresses
+
+    say = progress()
+    asked = _asked(arguments)
+    endpoints = addresses.resolve(metadata_host=arguments.metadata_host, environment=None)
+    credential, tenant_id = None, None
+    try:
+        how = credentials.read(arguments.credential, tenant_id=arguments.tenant, client_id=None)
+        credential, caller = sign_in(how, endpoints, prompt=say)
+        tenant_id = caller.tenant_id
+    except ProvisionError as refused:
+        say(f"note: nobody is signed in, so only what needs no sign-in is looked at: {refused.message}")
+    diagnosis = judge(gather(asked, endpoints, credential, tenant_id, say=say), asked.ways)
+    print(_form(arguments)(diagnosis))
+    return _verdict(diagnosis)
+
+
+def _verdict(diagnosis: Diagnosis) -> int:
+    """0 when mail can be sent by one of the ways asked for.
+
+    Raises:
+        ProblemsFound: a cause was found for each way, or for some and the rest is unclear.
+        Undecided: no cause was found, but something needed could not be looked at.
+    """
+    if diagnosis.can_send:
+        return 0
+    causes = [verdict.causes[0].rule for verdict in diagnosis.verdicts if verdict.causes]
+    if causes:
+        titles = "; ".join(dict.fromkeys(rule.title for rule in causes))
+        raise ProblemsFound(f"Mail cannot be sent: {titles}.", remedy="The causes and what to do stand above.")
+    missing = list(dict.fromkeys(reason for verdict in diagnosis.verdicts for reason in verdict.missing))
+    raise Undecided(f"No cause was found, but not everything could be looked at: {missing[0]}.")
+
+
+def _asked(arguments: argparse.Namespace) -> Asked:
+    from provision.diagnose.gather import Asked
+
+    if arguments.client_id and arguments.stack:
+        raise Usage("The registration is named twice.", remedy="Give --client-id or --stack.")
+    if not (arguments.mailbox or arguments.client_id or arguments.stack or arguments.text):
+        raise Usage(
+            "There is nothing to look at.", remedy="Name the mailbox (--mailbox) or the registration (--client-id)."
+        )
+    if arguments.mailbox and "@" not in arguments.mailbox:
+        raise InvalidInput(f"{arguments.mailbox!r} is no mail address.", remedy="Write it as name@domain.")
+    ways = tuple(dict.fromkeys(way for name in arguments.via or ["all"] for way in _WAYS[name]))
+    told = arguments.text
+    if told == "-":
+        told = read_text([], None)
+    client_id, redirect, secret = arguments.client_id, arguments.redirect_uri, None
+    if arguments.stack:
+        client_id, stacked, secret = _of_stack(arguments)
+        redirect = redirect or stacked
+    wants = None
+    if arguments.profile:
+        wants, by_profile = _of_profile(arguments)
+        redirect = redirect or by_profile
+    password = _secret_in(arguments.password_file)
+    if arguments.ask_password:
+        password = getpass.getpass(f"Password of {arguments.mailbox}: ")
+    return Asked(
+        ways=ways,
+        mailbox=arguments.mailbox,
+        client_id=client_id,
+        wanted_redirect=redirect,
+        wants_tokens=wants,
+        password=password,
+        token=_secret_in(arguments.token_file),
+        client_secret=_secret_in(arguments.client_secret_file) or os.environ.get(_SECRET) or secret,
+        told=told,
+        basic_kept=arguments.basic_smtp_kept,
+        connect=not arguments.no_connect,
+        dns=not arguments.no_dns,
+        dns_server=arguments.dns_server,
+    )
+
+
+def _of_stack(arguments: argparse.Namespace) -> tuple[str, str | None, str | None]:
+    """Client id, redirect URI and secret of a stack, from its state."""
+    from provision.onboard.project import Request
+    from provision.onboard.stories import Onboarding
+
+    request = Request(stack=arguments.stack, project=arguments.project, backend=arguments.backend)
+    outputs = Onboarding.open(request, say=progress()).outputs().outputs
+    if not outputs.get("clientId"):
+        raise InvalidInput(f"The stack {arguments.stack} has no app registration yet.", remedy="Make it: provision up.")
+    return str(outputs["clientId"]), outputs.get("redirectUri"), outputs.get("clientSecret")
+
+
+def _of_profile(arguments: argparse.Namespace) -> tuple[tuple[bool, bool], str | None]:
+    """What a product's profile wants: token issuance and, with the company code, the redirect URI."""
+    from provision.settings import profile as profiles
+
+    product = profiles.load(arguments.profile, beside=Path.cwd())
+    redirect = product.redirect_uri
+    if redirect is not None and product.needs_company_code:
+        code = arguments.company_code
+        redirect = redirect.replace(profiles.COMPANY_CODE, code) if code else None
+    return (product.issue_access_tokens, product.issue_id_tokens), redirect
+
+
+def _secret_in(file: Path | None) -> str | None:
+    """A secret from a file, without the line break at its end.
+
+    Raises:
+        InvalidInput: the file cannot be read or is empty.
+    """
+    if file is None:
+        return None
+    try:
+        value = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput(f"{file} cannot be read: {reason}.", remedy="Name a readable file.") from None
+    if not value:
+        raise InvalidInput(f"{file} is empty.", remedy="Put the secret alone into it.")
+    return value
+
+
+def _form(arguments: argparse.Namespace) -> Callable[[Diagnosis], str]:
+    from provision.diagnose.forms.document import document
+    from provision.diagnose.forms.junit import junit
+    from provision.diagnose.forms.sarif import sarif
+    from provision.diagnose.forms.text import text
+
+    if arguments.json:
+        return lambda diagnosis: json.dumps(document(diagnosis), indent=2, ensure_ascii=False)
+    if arguments.sarif:
+        return lambda diagnosis: json.dumps(sarif(diagnosis), indent=2, ensure_ascii=False)
+    if arguments.junit:
+        return lambda diagnosis: junit(diagnosis).rstrip()
+    if arguments.powershell:
+        return _script
+    return text
+
+
+def _script(diagnosis: Diagnosis) -> str:
+    """The lines of the remedies that stop mail now, for an IT provider; nothing that lowers the whole tenant's
+    security.
+    """
+    lines = ["# For Exchange Online PowerShell: Install-Module ExchangeOnlineManagement", "Connect-ExchangeOnline"]
+    for one in diagnosis.findings:
+        if one.rule.severity == "stops" and one.remedy.powershell and set(one.ways):
+            comment = "# " if one.rule.flag else ""
+            lines += ["", f"# {one.rule.title}"]
+            lines += ["# (lowers security; better: Microsoft Graph or SMTP with OAuth)"] if one.rule.flag else []
+            lines += [f"{comment}{line}" for line in one.remedy.powershell]
+    return "\n".join([*lines, "", "Disconnect-ExchangeOnline -Confirm:$false"])

@@ -1,0 +1,290 @@
+"""Microsoft Graph, as far as a diagnosis needs it: a user, the tenant's policies, an application's doors, the sign-in
+log.
+
+Owns: which request answers which question (v1.0 only) and what an answer comes to for one user. Does not own: the line
+(``microsoft.channel``), app registrations (``microsoft.graph``), judging. Each method names its page; none changes
+anything but ``exclude_from_policy`` and ``set_security_defaults``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from provision.microsoft.channel import Channel, Document
+from provision.microsoft.credentials import Credential
+from provision.microsoft.objects import GRAPH_APP_ID, SignIn
+from provision.microsoft.reading import sign_in_of
+from provision.microsoft.refusals import GraphRefusal
+from provision.settings.endpoints import Endpoints
+
+_READ_USERS = "User.Read.All"
+_READ_POLICIES = "Policy.Read.All"
+_READ_APPS = "Application.Read.All"
+_EXCHANGE = "00000002-0000-0ff1-ce00-000000000000"
+_TARGETS = {"All", "Office365", _EXCHANGE}
+_UNMEETABLE = {"block", "mfa", "compliantDevice", "domainJoinedDevice", "approvedApplication", "compliantApplication"}
+"""Grant controls that a client of legacy authentication is blocked by, for it can meet none ("Block legacy
+authentication with Conditional Access")."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A user as far as sending mail goes."""
+
+    id: str
+    name: str
+    """User principal name."""
+    enabled: bool
+    mail: str | None
+
+
+@dataclass(frozen=True)
+class AccessPolicy:
+    """A Conditional Access policy, as far as it decides about one user's mail."""
+
+    id: str
+    name: str
+    blocks_legacy: bool
+    blocks_modern: bool
+
+
+@dataclass(frozen=True)
+class Door:
+    """An enterprise application, as far as it decides who gets in."""
+
+    object_id: str
+    enabled: bool
+    assignment_required: bool
+
+
+def _gone(refusal: GraphRefusal) -> bool:
+    return refusal.status == 404
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Directory:
+    """Microsoft Entra as one caller sees it; closed as a context manager.
+
+    Args:
+        credential: from ``credentials.sign_in``.
+        endpoints: the cloud.
+        retry_delay: base of the backoff after 429 and 5xx, seconds.
+    """
+
+    def __init__(self, credential: Credential, endpoints: Endpoints, *, retry_delay: float = 1.0) -> None:
+        self._channel = Channel(credential, endpoints, retry_delay=retry_delay)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._channel.close()
+
+    def user(self, name: str) -> User | None:
+        """A user by principal name or address ("List users"); None when there is none."""
+        found = self._channel.ask_all(
+            lambda client: client.users,
+            f"look up the user {name}",
+            query={
+                "filter": f"userPrincipalName eq {_quoted(name)} or mail eq {_quoted(name)}",
+                "select": ["id", "userPrincipalName", "accountEnabled", "mail"],
+            },
+            needs=_READ_USERS,
+        )
+        if not found:
+            return None
+        raw = found[0]
+        return User(raw["id"], raw["userPrincipalName"], raw.get("accountEnabled") is not False, raw.get("mail"))
+
+    def has_exchange_licence(self, user_id: str) -> bool:
+        """Whether an Exchange Online plan of one of the user's licences is on ("List licenseDetails")."""
+        found = self._channel.ask_all(
+            lambda client: client.users.by_user_id(user_id).license_details,
+            "read the user's licences",
+            needs="User.Read.All or Directory.Read.All",
+        )
+        plans = [plan for licence in found for plan in licence.get("servicePlans") or ()]
+        return any(
+            str(plan.get("servicePlanName", "")).startswith("EXCHANGE_S_")
+            and plan.get("servicePlanName") != "EXCHANGE_S_FOUNDATION"
+            and plan.get("provisioningStatus") not in {"Disabled", "Error"}
+            for plan in plans
+        )
+
+    def security_defaults(self) -> bool:
+        """Whether Security Defaults are on ("Get identitySecurityDefaultsEnforcementPolicy")."""
+        found = self._channel.ask(
+            lambda client: client.policies.identity_security_defaults_enforcement_policy,
+            "read the security defaults",
+            needs=_READ_POLICIES,
+        )
+        return bool((found or {}).get("isEnabled"))
+
+    def set_security_defaults(self, on: bool) -> None:
+        """Switches Security Defaults ("Update identitySecurityDefaultsEnforcementPolicy")."""
+        self._channel.ask(
+            lambda client: client.policies.identity_security_defaults_enforcement_policy,
+            "change the security defaults",
+            method="PATCH",
+            body={"isEnabled": on},
+            needs="Policy.ReadWrite.SecurityDefaults, and a Security or Conditional Access Administrator",
+        )
+
+    def access_policies(self, user: User) -> list[AccessPolicy]:
+        """The enabled Conditional Access policies that block a user's mail one way or another ("List policies").
+
+        Policies that look at a place, a platform or a risk are left out: whether they apply shows only at sign-in.
+        """
+        found = self._channel.ask_all(
+            lambda client: client.identity.conditional_access.policies,
+            "read the Conditional Access policies",
+            needs=_READ_POLICIES,
+        )
+        enabled = [raw for raw in found if raw.get("state") == "enabled"]
+        if not enabled:
+            return []
+        groups, roles = self._memberships(user.id)
+        read = [_policy_of(raw, {user.id, "All"}, groups, roles) for raw in enabled]
+        return [policy for policy in read if policy.blocks_legacy or policy.blocks_modern]
+
+    def exclude_from_policy(self, policy_id: str, user: User) -> None:
+        """Adds a user to those whom a Conditional Access policy excludes ("Update conditionalAccessPolicy")."""
+
+        def address(client: Any) -> Any:
+            return client.identity.conditional_access.policies.by_conditional_access_policy_id(policy_id)
+
+        raw = self._channel.ask(address, "read the Conditional Access policy", needs=_READ_POLICIES) or {}
+        users = (raw.get("conditions") or {}).get("users") or {}
+        excluded = list(dict.fromkeys([*(users.get("excludeUsers") or ()), user.id]))
+        self._channel.ask(
+            address,
+            "change the Conditional Access policy",
+            method="PATCH",
+            body={"conditions": {"users": {"excludeUsers": excluded}}},
+            needs="Policy.ReadWrite.ConditionalAccess, and a Conditional Access Administrator",
+        )
+
+    def _memberships(self, user_id: str) -> tuple[set[str], set[str]]:
+        found = self._channel.ask_all(
+            lambda client: client.users.by_user_id(user_id).transitive_member_of,
+            "read the user's groups",
+            needs="User.Read.All and GroupMember.Read.All, or Directory.Read.All",
+        )
+        groups = {item["id"] for item in found}
+        return groups, {str(item["roleTemplateId"]) for item in found if item.get("roleTemplateId")}
+
+    def door(self, app_id: str) -> Door | None:
+        """The enterprise application of an appId ("List servicePrincipals"); None when there is none."""
+        found = self._channel.ask_all(
+            lambda client: client.service_principals,
+            "look up the enterprise application",
+            query={
+                "filter": f"appId eq {_quoted(app_id)}",
+                "select": ["id", "accountEnabled", "appRoleAssignmentRequired"],
+            },
+            needs=_READ_APPS,
+        )
+        if not found:
+            return None
+        raw = found[0]
+        return Door(raw["id"], raw.get("accountEnabled") is not False, bool(raw.get("appRoleAssignmentRequired")))
+
+    def assigned(self, door: Door) -> set[str]:
+        """Object ids of users and groups that are assigned to an application ("List appRoleAssignedTo")."""
+        found = self._channel.ask_all(
+            lambda client: client.service_principals.by_service_principal_id(door.object_id).app_role_assigned_to,
+            "list who is assigned to the application",
+            needs=_READ_APPS,
+        )
+        return {str(item["principalId"]) for item in found}
+
+    def groups_of(self, user: User) -> set[str]:
+        """Object ids of the groups that a user is in, directly or not ("List a user's memberships")."""
+        return self._memberships(user.id)[0]
+
+    def granted_roles(self, door: Door) -> list[str]:
+        """Names of Microsoft Graph's application permissions that were consented to ("List appRoleAssignments")."""
+        found = self._channel.ask_all(
+            lambda client: client.service_principals.by_service_principal_id(door.object_id).app_role_assignments,
+            "list the application's permissions",
+            needs=_READ_APPS,
+        )
+        ids = {str(item["appRoleId"]) for item in found}
+        if not ids:
+            return []
+        graph = self._channel.ask_all(
+            lambda client: client.service_principals,
+            "look up Microsoft Graph",
+            query={"filter": f"appId eq {_quoted(GRAPH_APP_ID)}", "select": ["id", "appRoles"]},
+            needs=_READ_APPS,
+        )
+        roles = graph[0].get("appRoles") or () if graph else ()
+        return sorted(str(role.get("value")) for role in roles if role.get("id") in ids)
+
+    def sign_ins_of(self, user: User, since: datetime) -> list[SignIn]:
+        """A user's sign-ins, newest first ("List signIns"; the log takes Entra ID P1)."""
+        moment = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        found = self._channel.ask_all(
+            lambda client: client.audit_logs.sign_ins,
+            "read the sign-in log",
+            query={"filter": f"userId eq {_quoted(user.id)} and createdDateTime ge {moment}", "top": 50},
+            needs="AuditLog.Read.All, and a Microsoft Entra ID P1 licence",
+        )
+        return [sign_in_of(item) for item in found]
+
+
+def _policy_of(raw: Document, user: Collection[str], groups: Collection[str], roles: Collection[str]) -> AccessPolicy:
+    """What a policy comes to for a user."""
+    conditions = raw.get("conditions") or {}
+    controls = set((raw.get("grantControls") or {}).get("builtInControls") or ())
+    clients = set(conditions.get("clientAppTypes") or ())
+    applies = (
+        _names(conditions, user, groups, roles)
+        and bool(_TARGETS & set((conditions.get("applications") or {}).get("includeApplications") or ()))
+        and _EXCHANGE not in ((conditions.get("applications") or {}).get("excludeApplications") or ())
+        and not _looks_elsewhere(conditions)
+    )
+    return AccessPolicy(
+        id=raw["id"],
+        name=raw.get("displayName") or raw["id"],
+        blocks_legacy=applies and bool(clients & {"other", "all"}) and bool(controls & _UNMEETABLE),
+        blocks_modern=applies
+        and bool(clients & {"browser", "mobileAppsAndDesktopClients", "all"})
+        and "block" in controls,
+    )
+
+
+def _names(conditions: Document, user: Collection[str], groups: Collection[str], roles: Collection[str]) -> bool:
+    users = conditions.get("users") or {}
+
+    def any_of(prefix: str) -> bool:
+        def listed(kind: str) -> Iterable[str]:
+            return users.get(f"{prefix}{kind}") or ()
+
+        return (
+            any(one in user for one in listed("Users"))
+            or any(one in groups for one in listed("Groups"))
+            or any(one in roles for one in listed("Roles"))
+        )
+
+    return any_of("include") and not any_of("exclude")
+
+
+def _looks_elsewhere(conditions: Document) -> bool:
+    """Whether it depends on where, with what, or how risky the sign-in is."""
+    places = (conditions.get("locations") or {}).get("includeLocations") or ["All"]
+    return (
+        places != ["All"]
+        or bool((conditions.get("locations") or {}).get("excludeLocations"))
+        or bool((conditions.get("platforms") or {}).get("includePlatforms"))
+        or bool(conditions.get("userRiskLevels"))
+        or bool(conditions.get("signInRiskLevels"))
+        or bool((conditions.get("devices") or {}).get("deviceFilter"))
+    )

@@ -1,0 +1,160 @@
+"""Facts from a running tenant, and that the judged cause is the layer at which a real SMTP session was refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provision.diagnose.facts import NotKnown
+from provision.sandbox import Sandbox
+from tests.diagnose.conftest import Clinic
+
+LEGACY = {
+    "displayName": "Block legacy authentication",
+    "state": "enabled",
+    "conditions": {
+        "clientAppTypes": ["exchangeActiveSync", "other"],
+        "applications": {"includeApplications": ["All"]},
+        "users": {"includeUsers": ["All"]},
+    },
+    "grantControls": {"operator": "OR", "builtInControls": ["block"]},
+}
+
+
+def defaults_on(clinic: Clinic) -> None:
+    clinic.patch("/policies/identitySecurityDefaultsEnforcementPolicy", {"isEnabled": True})
+
+
+def legacy_blocked(clinic: Clinic) -> None:
+    clinic.post("/identity/conditionalAccess/policies", LEGACY)
+
+
+def organization(disabled: bool) -> Any:
+    def change(clinic: Clinic) -> None:
+        parameters = {"SmtpClientAuthenticationDisabled": disabled}
+        clinic.exchange.run("Set-TransportConfig", parameters, doing="change the organization", recipients=False)
+
+    return change
+
+
+def basic_blocked(clinic: Clinic) -> None:
+    clinic.exchange.run("New-AuthenticationPolicy", {"Name": "Block Basic"}, doing="make a policy", recipients=False)
+
+
+STORIES: dict[str, tuple[dict[str, Any], Any, str]] = {
+    "mailbox off": ({"smtpAuth": "off"}, None, "mailbox-off"),
+    "organization off": ({"smtpAuth": "inherit"}, organization(True), "organisation-off"),
+    "security defaults": ({}, defaults_on, "security-defaults"),
+    "conditional access": ({}, legacy_blocked, "conditional-access"),
+    "unlicensed": ({"licensed": False}, None, "no-mailbox"),
+    "never had one": ({"mailbox": "none", "licensed": False}, None, "no-mailbox"),
+    "soft-deleted": ({"mailbox": "softdeleted"}, None, "no-mailbox"),
+    "room": ({"mailbox": "room"}, None, "mailbox-type"),
+    "disabled": ({"enabled": False}, None, "credentials"),
+    "everything": ({"smtpAuth": "off", "licensed": False}, defaults_on, "security-defaults"),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("tried", [True, False], ids=["with a dialogue", "settings alone"])
+def test_the_judged_cause_is_the_layer_that_refused(clinic: Clinic, name: str, tried: bool) -> None:
+    wanted, change, layer = STORIES[name]
+    ada = clinic.person("patient", **wanted)
+    if change is not None:
+        change(clinic)
+    verdict = clinic.diagnose(ada, password=ada.password if tried else None).verdicts[0]
+    if tried:
+        assert clinic.refused_at() == layer
+        assert verdict.causes[0].confirmed == ("smtp-basic",)
+    assert verdict.layer == layer, [one.rule.id for one in verdict.causes]
+
+
+def test_a_mailbox_that_may_send_is_let_in_and_said_to_be(clinic: Clinic) -> None:
+    ada = clinic.person("patient")
+    (verdict,) = clinic.diagnose(ada, password=ada.password).verdicts
+    assert verdict.state == "open"
+    assert clinic.diagnose(ada).verdicts[0].state == "free"
+
+
+def test_a_wrong_password_is_told_by_the_answer_alone(clinic: Clinic) -> None:
+    ada = clinic.person("patient", smtpAuth="off")
+    verdict = clinic.diagnose(ada, password="not the one").verdicts[0]
+    assert clinic.refused_at() == verdict.layer == "credentials"
+
+
+def test_multifactor_authentication_and_the_normal_password(clinic: Clinic) -> None:
+    ada = clinic.person("patient", mfa="registered", appPassword=True)
+    verdict = clinic.diagnose(ada, password=ada.password).verdicts[0]
+    assert clinic.refused_at() == "mfa"
+    assert verdict.layer in {"mfa", "credentials"}
+    assert clinic.diagnose(ada, password=ada.app_password).verdicts[0].state == "open"
+
+
+def test_an_authentication_policy_is_found_by_its_name(clinic: Clinic) -> None:
+    basic_blocked(clinic)
+    ada = clinic.person("patient", authenticationPolicy="Block Basic")
+    verdict = clinic.diagnose(ada, password=ada.password).verdicts[0]
+    assert clinic.refused_at() == verdict.layer == "authentication-policy"
+    assert "'Block Basic'" in verdict.causes[0].seen[0]
+
+
+def test_a_policy_that_excludes_the_person_blocks_nobody(clinic: Clinic) -> None:
+    ada = clinic.person("patient")
+    users = {"includeUsers": ["All"], "excludeUsers": [ada.id]}
+    clinic.post("/identity/conditionalAccess/policies", {**LEGACY, "conditions": {**LEGACY["conditions"], "users": users}})
+    assert clinic.diagnose(ada, password=ada.password).verdicts[0].state == "open"
+
+
+def test_a_group_is_named_as_one(clinic: Clinic) -> None:
+    group = clinic.person("sales", mailbox="group")
+    verdict = clinic.diagnose(group).verdicts[0]
+    assert [one.rule.id for one in verdict.causes] == ["mailbox-missing"]
+    assert "Microsoft 365 group" in verdict.causes[0].seen[0]
+
+
+def test_a_graph_token_given_to_smtp_is_told_as_that(clinic: Clinic) -> None:
+    ada = clinic.person("patient")
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": clinic.tenant.admin_client_id,
+        "client_secret": clinic.tenant.admin_client_secret,
+        "scope": "https://graph.microsoft.com/.default",
+    }
+    token = clinic.api.post(f"/{clinic.tenant.tenant_id}/oauth2/v2.0/token", data=form).json()["access_token"]
+    verdict = clinic.diagnose(ada, "smtp-oauth", token=token).verdicts[0]
+    assert clinic.refused_at() == verdict.layer == "token"
+    assert verdict.causes[0].rule.id == "token-for-graph"
+
+
+def test_where_nobody_may_read_nothing_breaks(sandbox: Sandbox, clinic: Clinic) -> None:
+    """Every request refused: each fact says why, no rule crashes, and nothing is claimed."""
+    ada = clinic.person("patient", smtpAuth="off")
+    body = {"error": {"code": "Authorization_RequestDenied", "message": "Insufficient privileges."}}
+    sandbox.set_faults([{"path": "/v1.0/*", "action": "status", "status": 403, "body": body}])
+    diagnosis = clinic.diagnose(ada, "graph", client_id="11111111-2222-3333-4444-555566667777")
+    assert diagnosis.verdicts[0].state == "unclear"
+    because = diagnosis.facts.tenant.security_defaults
+    assert isinstance(because, NotKnown)
+    assert "Policy.Read.All" in because.reason
+
+
+def test_a_server_that_is_not_there_is_the_network(clinic: Clinic) -> None:
+    from dataclasses import replace
+
+    ada = clinic.person("patient")
+    away = replace(clinic, endpoints=replace(clinic.endpoints, smtp_port=1))
+    verdict = away.diagnose(ada, password=ada.password).verdicts[0]
+    assert verdict.layer == "network"
+
+
+def test_a_certificate_that_is_not_trusted_is_tls(clinic: Clinic, tmp_path) -> None:
+    from dataclasses import replace
+
+    from provision.mail.smtp import converse
+
+    ada = clinic.person("patient")
+    away = replace(clinic, endpoints=replace(clinic.endpoints, smtp_host="127.0.0.2"))
+    dialogue = converse("127.0.0.2", clinic.endpoints.smtp_port, ca_file=clinic.endpoints.ca_file)
+    if dialogue.refused is not None and dialogue.refused.name == "starttls":
+        assert away.diagnose(ada, password=ada.password).verdicts[0].layer == "tls"
