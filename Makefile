@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep bench lint lock browser clients servers stores go-servers packages clean
+.PHONY: help demo test sweep bench docs lint lock browser clients servers stores go-servers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -39,6 +39,9 @@ sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more r
 
 bench: $(VENV)/.ready  ## comparisons, one line each: NAME ratio X goal Y
 	@$(BIN)/python bench/bench.py
+
+docs: $(VENV)/.ready  ## the pages that are made from data
+	@$(BIN)/python scripts/make-docs.py
 
 lint: $(VENV)/.ready  ## ruff and mypy
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

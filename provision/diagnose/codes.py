@@ -215,6 +215,17 @@ _SMTP = (
         source="MicrosoftDocs/OfficeDocs-Support#1150; MicrosoftDocs/OfficeDocs-Exchange#2433",
     ),
     Code(
+        "smtp-no-mailbox",
+        "smtp",
+        "The account has no mailbox that can send so: no Exchange Online licence, deleted, a room or equipment.",
+        f"{_ADMIN} > Users > Active users > the user > Licenses and apps > Exchange Online; a new mailbox needs some "
+        "minutes.",
+        ("Mailbox cannot be accessed", "Mailbox unavailable or not found"),
+        "5.2.1",
+        ("no-mailbox", "mailbox-type"),
+        source="not read at Microsoft for submission; Microsoft's non-delivery codes name 5.2.1 for disabled mailboxes",
+    ),
+    Code(
         "smtp-restricted-sender",
         "smtp",
         "Microsoft restricts the mailbox, because it sent what looked like spam.",
@@ -634,7 +645,11 @@ def _connection(name: str, means: str, remedy: str, *phrases: str, layer: str = 
 _NETWORK = "Let the firewall pass outgoing TCP port 587 to smtp.office365.com (443 for Microsoft Graph)."
 _CONNECTION = (
     _connection(
-        "refused", "The server refuses the connection.", f"Check host and port. {_NETWORK}", "Connection refused"
+        "refused",
+        "The server refuses the connection.",
+        f"Check host and port. {_NETWORK}",
+        "Connection refused",
+        "the connection is refused",
     ),
     _connection(
         "no-host",
@@ -669,7 +684,16 @@ _CONNECTION = (
     ),
 )
 
-CODES: tuple[Code, ...] = (*_SMTP, *_GOOGLE, *_ENTRA, *_GRAPH, *_CONNECTION)
+UNKNOWN = Code(
+    "answer-unknown",
+    "smtp",
+    "The server refused, in words that are not known here.",
+    "Read the answer itself; Entra admin center > Monitoring > Sign-in logs may show the reason.",
+    source="this toolkit",
+)
+"""Stands for a live refusal that no other row fits; no text matches it."""
+
+CODES: tuple[Code, ...] = (*_SMTP, *_GOOGLE, *_ENTRA, *_GRAPH, *_CONNECTION, UNKNOWN)
 """Every answer that is known; a new one is a row."""
 
 BY_ID: dict[str, Code] = {code.id: code for code in CODES}

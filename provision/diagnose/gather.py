@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from provision.diagnose import dns
-from provision.diagnose.codes import BY_ID
+from provision.diagnose.codes import BY_ID, UNKNOWN
 from provision.diagnose.explain import Explanation, explain
 from provision.diagnose.facts import (
     Answer,
@@ -423,6 +423,9 @@ class _Reading:
         _, _, domain = (self._asked.mailbox or "").rpartition("@")
         if not domain or not self._asked.dns:
             return DomainFacts()
+        if self._endpoints.is_local and self._asked.dns_server is None:
+            because = NotKnown("a local tenant's domain has no DNS (--dns-server names a server)")
+            return DomainFacts(domain, because, because, because, because)
         return dns.read(domain, server=self._asked.dns_server)
 
 
@@ -466,7 +469,8 @@ def _signed_in(dialogue: Dialogue) -> bool:
 
 
 def _answer(where: str, way: str, said: str) -> Answer:
-    return Answer(where, way, said, tuple(code.id for code in explain(said).codes))
+    """A live refusal; one in words that are not known is one all the same."""
+    return Answer(where, way, said, tuple(code.id for code in explain(said).codes) or (UNKNOWN.id,))
 
 
 def _told(found: Explanation) -> Sequence[Answer]:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from provision.diagnose.codes import BY_ID, CODES
+from provision.diagnose.codes import BY_ID, CODES, UNKNOWN
 from provision.diagnose.explain import explain
 from provision.diagnose.layers import LAYERS
 
@@ -80,7 +80,7 @@ def test_each_graph_code_is_known(name):
     assert first(json.dumps({"error": {"code": name, "message": "x"}})) == f"graph-{name}"
 
 
-@pytest.mark.parametrize("code", CODES, ids=lambda code: code.id)
+@pytest.mark.parametrize("code", [code for code in CODES if code is not UNKNOWN], ids=lambda code: code.id)
 def test_every_row_can_be_met_and_says_what_to_do(code):
     text = next(iter(code.phrases), None) or (code.id if code.family == "entra" else f"535 {code.status} Refused")
     assert code in explain(text).codes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ STORIES: dict[str, tuple[dict[str, Any], Any, str]] = {
     "unlicensed": ({"licensed": False}, None, "no-mailbox"),
     "never had one": ({"mailbox": "none", "licensed": False}, None, "no-mailbox"),
     "soft-deleted": ({"mailbox": "softdeleted"}, None, "no-mailbox"),
-    "room": ({"mailbox": "room"}, None, "mailbox-type"),
+    "room": ({"mailbox": "room", "enabled": True}, None, "mailbox-type"),
     "disabled": ({"enabled": False}, None, "credentials"),
     "everything": ({"smtpAuth": "off", "licensed": False}, defaults_on, "security-defaults"),
 }
@@ -87,7 +88,7 @@ def test_multifactor_authentication_and_the_normal_password(clinic: Clinic) -> N
     ada = clinic.person("patient", mfa="registered", appPassword=True)
     verdict = clinic.diagnose(ada, password=ada.password).verdicts[0]
     assert clinic.refused_at() == "mfa"
-    assert verdict.layer in {"mfa", "credentials"}
+    assert verdict.layer == "mfa", "the sign-in log tells it from a wrong password"
     assert clinic.diagnose(ada, password=ada.app_password).verdicts[0].state == "open"
 
 
@@ -102,7 +103,9 @@ def test_an_authentication_policy_is_found_by_its_name(clinic: Clinic) -> None:
 def test_a_policy_that_excludes_the_person_blocks_nobody(clinic: Clinic) -> None:
     ada = clinic.person("patient")
     users = {"includeUsers": ["All"], "excludeUsers": [ada.id]}
-    clinic.post("/identity/conditionalAccess/policies", {**LEGACY, "conditions": {**LEGACY["conditions"], "users": users}})
+    clinic.post(
+        "/identity/conditionalAccess/policies", {**LEGACY, "conditions": {**LEGACY["conditions"], "users": users}}
+    )
     assert clinic.diagnose(ada, password=ada.password).verdicts[0].state == "open"
 
 
@@ -130,8 +133,7 @@ def test_a_graph_token_given_to_smtp_is_told_as_that(clinic: Clinic) -> None:
 def test_where_nobody_may_read_nothing_breaks(sandbox: Sandbox, clinic: Clinic) -> None:
     """Every request refused: each fact says why, no rule crashes, and nothing is claimed."""
     ada = clinic.person("patient", smtpAuth="off")
-    body = {"error": {"code": "Authorization_RequestDenied", "message": "Insufficient privileges."}}
-    sandbox.set_faults([{"path": "/v1.0/*", "action": "status", "status": 403, "body": body}])
+    sandbox.set_faults([{"match": {"path": "/v1.0/"}, "action": "status", "status": 403}])
     diagnosis = clinic.diagnose(ada, "graph", client_id="11111111-2222-3333-4444-555566667777")
     assert diagnosis.verdicts[0].state == "unclear"
     because = diagnosis.facts.tenant.security_defaults
@@ -140,21 +142,7 @@ def test_where_nobody_may_read_nothing_breaks(sandbox: Sandbox, clinic: Clinic) 
 
 
 def test_a_server_that_is_not_there_is_the_network(clinic: Clinic) -> None:
-    from dataclasses import replace
-
     ada = clinic.person("patient")
     away = replace(clinic, endpoints=replace(clinic.endpoints, smtp_port=1))
     verdict = away.diagnose(ada, password=ada.password).verdicts[0]
     assert verdict.layer == "network"
-
-
-def test_a_certificate_that_is_not_trusted_is_tls(clinic: Clinic, tmp_path) -> None:
-    from dataclasses import replace
-
-    from provision.mail.smtp import converse
-
-    ada = clinic.person("patient")
-    away = replace(clinic, endpoints=replace(clinic.endpoints, smtp_host="127.0.0.2"))
-    dialogue = converse("127.0.0.2", clinic.endpoints.smtp_port, ca_file=clinic.endpoints.ca_file)
-    if dialogue.refused is not None and dialogue.refused.name == "starttls":
-        assert away.diagnose(ada, password=ada.password).verdicts[0].layer == "tls"
