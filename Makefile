@@ -48,6 +48,7 @@ lint: $(VENV)/.ready  ## ruff and mypy
 
 browser:  ## the browser and its driver that the tests use (Debian packages)
 	@sh scripts/install-browser
+	@sh scripts/install-checkers
 
 clients: $(VENV)/.ready  ## clients that the tests use: the Azure CLI in an environment of its own, curl, swaks, msmtp
 	@sh scripts/install-clients $(BIN)/uv

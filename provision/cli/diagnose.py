@@ -63,6 +63,7 @@ def add_commands(subparsers: Subparsers) -> None:
     form.add_argument("--json", action="store_true", help="as one JSON object (docs/diagnose.md)")
     form.add_argument("--sarif", action="store_true", help="as SARIF 2.1.0, for CI")
     form.add_argument("--junit", action="store_true", help="as a JUnit report, for CI")
+    form.add_argument("--html", type=Path, metavar="FILE", help="as one page with a picture of the layers, into a file")
     form.add_argument("--powershell", action="store_true", help="the remedies' PowerShell lines alone, as a script")
 
 
@@ -97,7 +98,10 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     except ProvisionError as refused:
         say(f"note: nobody is signed in, so only what needs no sign-in is looked at: {refused.message}")
     diagnosis = judge(gather(asked, endpoints, credential, tenant_id, say=say), asked.ways)
-    print(_form(arguments)(diagnosis))
+    if arguments.html is None:
+        print(_form(arguments)(diagnosis))
+    else:
+        _write(arguments.html, diagnosis)
     return _verdict(diagnosis)
 
 
@@ -218,6 +222,25 @@ def _form(arguments: argparse.Namespace) -> Callable[[Diagnosis], str]:
     if arguments.powershell:
         return _script
     return text
+
+
+def _write(file: Path, diagnosis: Diagnosis) -> None:
+    """Writes the page, and says the verdicts on the screen.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    from provision.diagnose.forms.page import page
+    from provision.diagnose.forms.text import verdicts
+    from provision.engine.cache import write_atomically
+
+    try:
+        write_atomically(file, page(diagnosis))
+    except OSError as error:
+        raise InvalidInput(
+            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
+        ) from None
+    print(verdicts(diagnosis))
 
 
 def _script(diagnosis: Diagnosis) -> str:

@@ -55,7 +55,7 @@ LAYERS: tuple[Layer, ...] = (
     Layer("credentials", "Account and password", _ALL),
     Layer("security-defaults", "Security Defaults", ("smtp-basic",)),
     Layer("conditional-access", "Conditional Access", _ALL),
-    Layer("mfa", "Multifactor authentication", ("smtp-basic",)),
+    Layer("mfa", "Second factor (MFA)", ("smtp-basic",)),
     Layer("assignment", "Assignment to the app", _TOKEN),
     Layer("consent", "Consent", _TOKEN),
     Layer("application-off", "Enterprise application", _TOKEN),

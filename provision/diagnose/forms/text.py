@@ -39,6 +39,11 @@ def text(diagnosis: Diagnosis) -> str:
     return "\n".join(lines)
 
 
+def verdicts(diagnosis: Diagnosis) -> str:
+    """The verdicts alone, a line each."""
+    return "\n".join(_verdict(verdict) for verdict in diagnosis.verdicts)
+
+
 def _counts(one: Finding, diagnosis: Diagnosis) -> bool:
     return any(one in verdict.causes for verdict in diagnosis.verdicts)
 
