@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from provision.diagnose.gather import Asked
     from provision.diagnose.judge import Diagnosis
     from provision.diagnose.layers import Way
+    from provision.microsoft.credentials import Credential
+    from provision.settings.endpoints import Endpoints
 
 Subparsers = Any  # argparse does not name the type of add_subparsers()
 _WAYS: dict[str, tuple[Way, ...]] = {
@@ -59,12 +62,25 @@ def add_commands(subparsers: Subparsers) -> None:
     where.add_argument("--tenant", help="the Microsoft 365 tenant's id or domain")
     where.add_argument("--metadata-host", help="host:port of another cloud or of the local tenant")
     where.add_argument("--credential", help="how to sign in (docs/credentials.md); default: the first that is there")
+    _add_fix(parser.add_argument_group("mending"))
     form = parser.add_argument_group("form").add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as one JSON object (docs/diagnose.md)")
     form.add_argument("--sarif", action="store_true", help="as SARIF 2.1.0, for CI")
     form.add_argument("--junit", action="store_true", help="as a JUnit report, for CI")
     form.add_argument("--html", type=Path, metavar="FILE", help="as one page with a picture of the layers, into a file")
     form.add_argument("--powershell", action="store_true", help="the remedies' PowerShell lines alone, as a script")
+
+
+def _add_fix(group: Any) -> None:
+    from provision.diagnose.fix_flags import FLAGS
+
+    group.add_argument("--fix", action="store_true", help="apply the remedies that a program may, after showing a plan")
+    group.add_argument("--yes", action="store_true", help="with --fix: do not ask; needed where there is no terminal")
+    for flag, allows in FLAGS.items():
+        group.add_argument(flag, action="store_true", help=f"with --fix, lowers security: {allows}")
+    group.add_argument(
+        "--journal", help="with --fix: where switches' values before are kept (default: beside the state)"
+    )
 
 
 def _add_evidence(group: Any) -> None:
@@ -98,11 +114,73 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     except ProvisionError as refused:
         say(f"note: nobody is signed in, so only what needs no sign-in is looked at: {refused.message}")
     diagnosis = judge(gather(asked, endpoints, credential, tenant_id, say=say), asked.ways)
+    if arguments.fix and credential is not None and tenant_id is not None:
+        _mend(
+            arguments,
+            diagnosis=diagnosis,
+            asked=asked,
+            endpoints=endpoints,
+            credential=credential,
+            tenant_id=tenant_id,
+        )
+        diagnosis = judge(gather(asked, endpoints, credential, tenant_id, say=say), asked.ways)
     if arguments.html is None:
         print(_form(arguments)(diagnosis))
     else:
         _write(arguments.html, diagnosis)
     return _verdict(diagnosis)
+
+
+def _mend(
+    arguments: argparse.Namespace,
+    *,
+    diagnosis: Diagnosis,
+    asked: Asked,
+    endpoints: Endpoints,
+    credential: Credential,
+    tenant_id: str,
+) -> None:
+    """Shows the plan, the better way out before it, and applies it when that is confirmed.
+
+    Raises:
+        Usage: it was not confirmed.
+    """
+    from provision.diagnose.fix import carry_out, plan
+    from provision.diagnose.fix_flags import FLAGS
+    from provision.diagnose.judge import advice
+    from provision.engine.state import backend_url
+    from provision.onboard.rotating import journal_address
+
+    allowed = [flag for flag in FLAGS if getattr(arguments, flag.lstrip("-").replace("-", "_"))]
+    wanted = plan(diagnosis, asked, allowed)
+    for line in advice(diagnosis):
+        _say(f"note: {line}")
+    for step in wanted.steps:
+        _say(f"would {step.says} [{', '.join(step.rules)}]")
+    for one, reason in wanted.left:
+        _say(f"left alone: {one.rule.title} [{one.rule.id}]: {reason}")
+    if not wanted.steps:
+        _say("nothing to mend here")
+        return
+    if not arguments.yes:
+        _say("Do it? Type yes:")
+        if sys.stdin is None or sys.stdin.readline().strip() != "yes":
+            raise Usage("Nothing was changed: it was not confirmed.", remedy="Without a terminal, add --yes.")
+    journal = journal_address(backend_url(arguments.backend), arguments.journal)
+    carry_out(
+        wanted,
+        diagnosis,
+        asked,
+        endpoints=endpoints,
+        credential=credential,
+        tenant_id=tenant_id,
+        journal=journal,
+        say=_say,
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _verdict(diagnosis: Diagnosis) -> int:

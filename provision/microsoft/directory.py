@@ -2,8 +2,8 @@
 log.
 
 Owns: which request answers which question (v1.0 only) and what an answer comes to for one user. Does not own: the line
-(``microsoft.channel``), app registrations (``microsoft.graph``), judging. Each method names its page; none changes
-anything but ``exclude_from_policy`` and ``set_security_defaults``.
+(``microsoft.channel``), app registrations (``microsoft.graph``), judging. Each method names its page. Its few changes
+are a diagnosis' remedies (``diagnose.fix``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from provision.errors import InvalidInput
 from provision.microsoft.channel import Channel, Document
 from provision.microsoft.credentials import Credential
 from provision.microsoft.objects import GRAPH_APP_ID, SignIn
@@ -24,8 +25,10 @@ from provision.settings.endpoints import Endpoints
 _READ_USERS = "User.Read.All"
 _READ_POLICIES = "Policy.Read.All"
 _READ_APPS = "Application.Read.All"
-_EXCHANGE = "00000002-0000-0ff1-ce00-000000000000"
-_TARGETS = {"All", "Office365", _EXCHANGE}
+_WRITE_APPS = "Application.ReadWrite.All, or an Application Administrator"
+_WRITE_GRANTS = "DelegatedPermissionGrant.ReadWrite.All, or a Cloud Application or Application Administrator"
+EXCHANGE_APP_ID = "00000002-0000-0ff1-ce00-000000000000"
+_TARGETS = {"All", "Office365", EXCHANGE_APP_ID}
 _UNMEETABLE = {"block", "mfa", "compliantDevice", "domainJoinedDevice", "approvedApplication", "compliantApplication"}
 """Grant controls that a client of legacy authentication is blocked by, for it can meet none ("Block legacy
 authentication with Conditional Access")."""
@@ -155,21 +158,99 @@ class Directory:
         return [policy for policy in read if policy.blocks_legacy or policy.blocks_modern]
 
     def exclude_from_policy(self, policy_id: str, user: User) -> None:
-        """Adds a user to those whom a Conditional Access policy excludes ("Update conditionalAccessPolicy")."""
+        """Adds a user to those whom a Conditional Access policy excludes ("Update conditionalAccessPolicy"); the rest
+        of its conditions is sent back as it is.
+        """
 
         def address(client: Any) -> Any:
             return client.identity.conditional_access.policies.by_conditional_access_policy_id(policy_id)
 
         raw = self._channel.ask(address, "read the Conditional Access policy", needs=_READ_POLICIES) or {}
-        users = (raw.get("conditions") or {}).get("users") or {}
+        conditions = raw.get("conditions") or {}
+        users = conditions.get("users") or {}
         excluded = list(dict.fromkeys([*(users.get("excludeUsers") or ()), user.id]))
         self._channel.ask(
             address,
             "change the Conditional Access policy",
             method="PATCH",
-            body={"conditions": {"users": {"excludeUsers": excluded}}},
+            body={"conditions": {**conditions, "users": {**users, "excludeUsers": excluded}}},
             needs="Policy.ReadWrite.ConditionalAccess, and a Conditional Access Administrator",
         )
+
+    def add_web_redirect(self, object_id: str, uri: str) -> None:
+        """Registers a redirect URI as Web, and takes the same one, in any letter case, from every other place.
+
+        The whole ``web`` is sent back, for a part of it would reset the rest ("Update application").
+        """
+
+        def address(client: Any) -> Any:
+            return client.applications.by_application_id(object_id)
+
+        select = {"select": ["web", "spa", "publicClient"]}
+        raw = self._channel.ask(address, "read the application", query=select, needs=_READ_APPS) or {}
+        body: dict[str, Any] = {}
+        for kind in ("web", "spa", "publicClient"):
+            held = raw.get(kind) or {}
+            uris = list(held.get("redirectUris") or ())
+            wanted = [one for one in uris if one.lower() != uri.lower()] + ([uri] if kind == "web" else [])
+            if wanted != uris:
+                kept = {name: value for name, value in held.items() if name != "redirectUriSettings"}
+                body[kind] = {**kept, "redirectUris": wanted}
+        if body:
+            self._channel.ask(address, "change the redirect URIs", method="PATCH", body=body, needs=_WRITE_APPS)
+
+    def consent(self, app_id: str, resource_app_id: str, scopes: Collection[str]) -> None:
+        """Consents to delegated permissions for the whole tenant, and makes the enterprise application where there is
+        none ("Create oAuth2PermissionGrant"); what was consented to before is kept.
+
+        Raises:
+            InvalidInput: the tenant has no such resource.
+        """
+        client_id = (self.door(app_id) or self._new_door(app_id)).object_id
+        resource = self.door(resource_app_id)
+        if resource is None:
+            raise InvalidInput(f"The tenant does not know the resource {resource_app_id}.", remedy="Check the cloud.")
+        found = self._channel.ask_all(
+            lambda client: client.oauth2_permission_grants,
+            "list the grants",
+            query={"filter": f"clientId eq {_quoted(client_id)}"},
+            needs="Directory.Read.All",
+        )
+        same = [
+            one for one in found if one["resourceId"] == resource.object_id and one["consentType"] == "AllPrincipals"
+        ]
+        if not same:
+            self._channel.ask(
+                lambda client: client.oauth2_permission_grants,
+                "consent",
+                method="POST",
+                body={
+                    "clientId": client_id,
+                    "consentType": "AllPrincipals",
+                    "resourceId": resource.object_id,
+                    "scope": " ".join(scopes),
+                },
+                needs=_WRITE_GRANTS,
+            )
+            return
+        before = str(same[0].get("scope") or "").split()
+        self._channel.ask(
+            lambda client: client.oauth2_permission_grants.by_o_auth2_permission_grant_id(same[0]["id"]),
+            "extend the consent",
+            method="PATCH",
+            body={"scope": " ".join(dict.fromkeys([*before, *scopes]))},
+            needs=_WRITE_GRANTS,
+        )
+
+    def _new_door(self, app_id: str) -> Door:
+        made = self._channel.ask(
+            lambda client: client.service_principals,
+            "make the enterprise application",
+            method="POST",
+            body={"appId": app_id},
+            needs=_WRITE_APPS,
+        )
+        return Door(str((made or {})["id"]), enabled=True, assignment_required=False)
 
     def _memberships(self, user_id: str) -> tuple[set[str], set[str]]:
         found = self._channel.ask_all(
@@ -248,7 +329,7 @@ def _policy_of(raw: Document, user: Collection[str], groups: Collection[str], ro
     applies = (
         _names(conditions, user, groups, roles)
         and bool(_TARGETS & set((conditions.get("applications") or {}).get("includeApplications") or ()))
-        and _EXCHANGE not in ((conditions.get("applications") or {}).get("excludeApplications") or ())
+        and EXCHANGE_APP_ID not in ((conditions.get("applications") or {}).get("excludeApplications") or ())
         and not _looks_elsewhere(conditions)
     )
     return AccessPolicy(
