@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TypeVar
 
 from provision.diagnose import dns
@@ -95,6 +96,32 @@ def gather(
         return reading.facts()
 
 
+def attempted(
+    facts: Facts,
+    asked: Asked,
+    endpoints: Endpoints,
+    credential: Credential | None,
+    *,
+    say: Callable[[str], None],
+) -> Facts:
+    """The same facts with attempts and token of another question about the same mailbox; no setting is read again.
+
+    Args:
+        facts: of ``gather``, a moment ago.
+        asked: what is tried now.
+        endpoints: the cloud.
+        credential: as for ``gather``.
+        say: told single lines on the way.
+
+    Raises:
+        InvalidInput: a given value cannot be used.
+    """
+    tenant_id = facts.tenant.id if isinstance(facts.tenant.id, str) else None
+    reading = _Reading(asked, endpoints, credential, tenant_id, say)
+    with reading.opened:
+        return reading.attempted(facts)
+
+
 class _Reading:
     def __init__(
         self,
@@ -114,23 +141,29 @@ class _Reading:
             self._graph = self.opened.enter_context(Graph(credential, endpoints))
             self._directory = self.opened.enter_context(Directory(credential, endpoints))
             self._exchange = self.opened.enter_context(Exchange(credential, endpoints, warn=say))
-        self._user: User | NotKnown | None = self._known(self._find_user)
-        self._policies: list[AccessPolicy] | NotKnown = self._known(self._find_policies)
+
+    def attempted(self, facts: Facts) -> Facts:
+        attempt = self._attempts()
+        return replace(facts, now=self._now(), attempt=attempt, token=self._token())
 
     def facts(self) -> Facts:
-        now = self._graph.now() if self._graph is not None else datetime.now(UTC)
+        tenant = self._tenant()
         mailbox = self._mailbox()
         registration = self._registration()
-        attempt = self._attempts(now)
+        attempt = self._attempts()
         return Facts(
-            now=self._graph.now() if self._graph is not None else now,
-            tenant=self._tenant(),
+            now=self._now(),
+            tenant=tenant,
             mailbox=mailbox,
             registration=registration,
             attempt=attempt,
             token=self._token(),
             domain=self._domain(),
         )
+
+    def _now(self) -> datetime:
+        """The present by Microsoft's clock, which counts for its calendar and its log, as its last answer told it."""
+        return self._directory.now() if self._directory is not None else datetime.now(UTC)
 
     def _known(self, read: Callable[[], T]) -> T | NotKnown:
         """What a question answers, or why it cannot be asked."""
@@ -146,6 +179,10 @@ class _Reading:
             return NotKnown(f"{refused.message.rstrip('.')}. {refused.remedy}".strip().rstrip("."))
 
     # The mailbox and its account
+
+    @cached_property
+    def _user(self) -> User | NotKnown | None:
+        return self._known(self._find_user)
 
     def _find_user(self) -> User | None:
         return self._need(self._directory).user(self._address())
@@ -242,6 +279,10 @@ class _Reading:
 
     # The tenant
 
+    @cached_property
+    def _policies(self) -> list[AccessPolicy] | NotKnown:
+        return self._known(self._find_policies)
+
     def _find_policies(self) -> list[AccessPolicy]:
         return self._need(self._directory).access_policies(self._found_user())
 
@@ -322,7 +363,7 @@ class _Reading:
 
     # Attempts
 
-    def _attempts(self, now: datetime) -> AttemptFacts:
+    def _attempts(self) -> AttemptFacts:
         answers: list[Answer] = []
         works: list[str] = []
         dialogues = self._dialogues()
@@ -336,7 +377,7 @@ class _Reading:
         if self._asked.told:
             answers += _told(explain(self._asked.told))
         if self._asked.mailbox and not works:
-            answers += self._log(now, "smtp-basic" if self._asked.password else "")
+            answers += self._log("smtp-basic" if self._asked.password else "")
         tls = next((dialogue.tls for _, dialogue in dialogues if dialogue.tls), "")
         return AttemptFacts(
             works=tuple(works),
@@ -390,9 +431,9 @@ class _Reading:
             credential.close()
         return True
 
-    def _log(self, now: datetime, way: str) -> list[Answer]:
+    def _log(self, way: str) -> list[Answer]:
         """The user's newest refusals in the sign-in log."""
-        found = self._known(lambda: self._need(self._directory).sign_ins_of(self._found_user(), now - _LOG))
+        found = self._known(lambda: self._need(self._directory).sign_ins_of(self._found_user(), self._now() - _LOG))
         if isinstance(found, NotKnown):
             return []
         newest = found[0] if found else None

@@ -42,6 +42,7 @@ Where = Callable[["GraphServiceClient"], Any]
 _CONNECT_SECONDS, _ANSWER_SECONDS = 15.0, 100.0
 _CUT_RETRIES = 2
 _MAX_PAGES = 1000
+_CLOCKS_AGREE = timedelta(minutes=1)
 _REPEATABLE = frozenset({429, 500, 502, 503, 504})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 """Methods whose second arrival changes nothing more; of a POST only 429 (not carried out) is repeated."""
@@ -124,6 +125,10 @@ class Channel:
     def ahead(self) -> timedelta:
         """How far Microsoft's clock is ahead of this machine's, by the last answer's ``Date``; whole seconds."""
         return self._ahead
+
+    def now(self) -> datetime:
+        """The present: by Microsoft's clock when this machine's differs from it by a minute or more (``ahead``)."""
+        return datetime.now(UTC) + (self.ahead if abs(self.ahead) >= _CLOCKS_AGREE else timedelta(0))
 
     async def _note_date(self, answer: Any) -> None:
         with contextlib.suppress(KeyError, ValueError):

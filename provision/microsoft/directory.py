@@ -90,6 +90,10 @@ class Directory:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._channel.close()
 
+    def now(self) -> datetime:
+        """The present by Microsoft's clock, as ``Graph.now``; it is known once something was asked."""
+        return self._channel.now()
+
     def user(self, name: str) -> User | None:
         """A user by principal name or address ("List users"); None when there is none."""
         found = self._channel.ask_all(

@@ -58,7 +58,6 @@ _READ_APPS = "Application.Read.All"
 _READ_USERS = "User.ReadBasic.All"
 _READ_GROUPS = "GroupMember.Read.All"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_CLOCKS_AGREE = timedelta(minutes=1)
 _WRITE_GRANTS = "DelegatedPermissionGrant.ReadWrite.All, or a Cloud Application or Application Administrator"
 
 
@@ -106,7 +105,7 @@ class Graph:
 
     def now(self) -> datetime:
         """The present: by Microsoft's clock when this machine's differs from it by a minute or more (``ahead``)."""
-        return datetime.now(UTC) + (self.ahead if abs(self.ahead) >= _CLOCKS_AGREE else timedelta(0))
+        return self._channel.now()
 
     @property
     def ahead(self) -> timedelta:
