@@ -26,9 +26,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "mfa": ("off", "registered"),
     "sign_in": ("password", "app-password", "xoauth2-smtp", "xoauth2-graph", "wrong-password"),
 }
-"""Every layer that decides about SMTP, and its states: the organisation's switch; how far Microsoft's retirement of Basic
-has come; Security Defaults; Conditional Access; the mailbox's own switch; its authentication policy; licence and type;
-multifactor authentication; with what is signed in. The first four hold for a whole tenant."""
+"""Every layer that decides about SMTP, and its states: the organisation's switch; how far Microsoft's retirement of
+Basic has come; Security Defaults; Conditional Access; the mailbox's own switch; its authentication policy; licence and
+type; multifactor authentication; with what is signed in. The first four hold for a whole tenant."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,14 @@ IMPOSSIBLE: tuple[tuple[str, Callable[[Combination], bool]], ...] = (
     ("a group has no mailbox, so no switch of its own", lambda c: c.kind == "group" and c.switch != "inherit"),
     ("a group is given no authentication policy", lambda c: c.kind == "group" and c.policy != "none"),
     ("a group has no account, so no second factor", lambda c: c.kind == "group" and c.mfa != "off"),
-    ("a group has no account, so no password is right and no token is its own", lambda c: c.kind == "group" and c.sign_in != "wrong-password"),
-    ("an app password is dead without multifactor authentication", lambda c: c.sign_in == "app-password" and c.mfa == "off"),
+    (
+        "a group has no account, so no password is right and no token is its own",
+        lambda c: c.kind == "group" and c.sign_in != "wrong-password",
+    ),
+    (
+        "an app password is dead without multifactor authentication",
+        lambda c: c.sign_in == "app-password" and c.mfa == "off",
+    ),
 )
 """Why some states cannot meet; the first reason that holds counts. Sources: "Security defaults in Microsoft Entra ID",
 "Enforce Microsoft Entra multifactor authentication with legacy applications using app passwords"."""
@@ -109,7 +115,9 @@ def sample(combinations: Sequence[Combination], least: int, seed: int) -> list[C
     chosen: dict[Combination, None] = {}
     while open_pairs:
         wanted = min(open_pairs)
-        fitting = [one for one in combinations if getattr(one, wanted[0]) == wanted[1] and getattr(one, wanted[2]) == wanted[3]]
+        fitting = [
+            one for one in combinations if getattr(one, wanted[0]) == wanted[1] and getattr(one, wanted[2]) == wanted[3]
+        ]
         best = max(chance.sample(fitting, min(30, len(fitting))), key=lambda one: len(open_pairs & set(pairs(one))))
         chosen[best] = None
         open_pairs -= set(pairs(best))
