@@ -45,6 +45,10 @@ from provision.settings.endpoints import Endpoints
 T = TypeVar("T")
 _LOG = timedelta(minutes=30)
 """How far back the sign-in log is read: what failed before that may be mended since."""
+_SMTP_APP = "Authenticated SMTP"
+"""``clientAppUsed`` of a password over SMTP ("How to block legacy authentication with Conditional Access")."""
+_PASSWORD_WAYS: tuple[Way, ...] = ("smtp-basic",)
+_TOKEN_WAYS: tuple[Way, ...] = ("graph", "smtp-oauth", "ews")
 
 
 @dataclass(frozen=True)
@@ -376,8 +380,8 @@ class _Reading:
         secret = self._try_secret(answers)
         if self._asked.told:
             answers += _told(explain(self._asked.told))
-        if self._asked.mailbox and not works:
-            answers += self._log("smtp-basic" if self._asked.password else "")
+        if self._asked.mailbox:
+            answers += self._log(works)
         tls = next((dialogue.tls for _, dialogue in dialogues if dialogue.tls), "")
         return AttemptFacts(
             works=tuple(works),
@@ -431,16 +435,27 @@ class _Reading:
             credential.close()
         return True
 
-    def _log(self, way: str) -> list[Answer]:
-        """The user's newest refusals in the sign-in log."""
+    def _log(self, works: Sequence[str]) -> list[Answer]:
+        """The user's newest refusals in the sign-in log: of SMTP with a password, and of sign-ins that end in a token.
+
+        A wrong password at one door says nothing of the other.
+        """
         found = self._known(lambda: self._need(self._directory).sign_ins_of(self._found_user(), self._now() - _LOG))
         if isinstance(found, NotKnown):
             return []
-        newest = found[0] if found else None
-        if newest is None or not newest.error or f"AADSTS{newest.error}" not in BY_ID:
-            return []
-        at = f"{newest.at:%Y-%m-%d %H:%M} UTC" if newest.at else "without a time"
-        return [Answer("Sign-in log", way, f"AADSTS{newest.error} at {at}.", (f"AADSTS{newest.error}",))]
+        answers = []
+        for ways in (_PASSWORD_WAYS, _TOKEN_WAYS):
+            newest = next((one for one in found if (one.client_app == _SMTP_APP) is (ways is _PASSWORD_WAYS)), None)
+            if newest is None or not newest.error or f"AADSTS{newest.error}" not in BY_ID:
+                continue
+            at = f"{newest.at:%Y-%m-%d %H:%M} UTC" if newest.at else "without a time"
+            code = f"AADSTS{newest.error}"
+            answers += [
+                Answer("Sign-in log", way, f"{code} at {at}.", (code,))
+                for way in ways
+                if way in self._asked.ways and way not in works
+            ]
+        return answers
 
     # The token, the domain
 

@@ -152,3 +152,5 @@ class SignIn:
     """IP address."""
     error: int
     """0 for a sign-in that succeeded, else the AADSTS number."""
+    client_app: str = ""
+    """``clientAppUsed``: ``Browser``, ``Mobile Apps and Desktop clients``, ``Authenticated SMTP``, …"""

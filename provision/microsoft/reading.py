@@ -112,4 +112,5 @@ def sign_in_of(raw: Document) -> SignIn:
         raw.get("userPrincipalName") or "",
         raw.get("ipAddress") or "",
         int((raw.get("status") or {}).get("errorCode") or 0),
+        raw.get("clientAppUsed") or "",
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from provision.diagnose.facts import NotKnown
+from provision.diagnose.gather import Asked, attempted
+from provision.diagnose.judge import judge
+from provision.microsoft.credentials import sign_in
 from provision.sandbox import Sandbox
 from tests.diagnose.conftest import Clinic
 
@@ -146,3 +150,32 @@ def test_a_server_that_is_not_there_is_the_network(clinic: Clinic) -> None:
     away = replace(clinic, endpoints=replace(clinic.endpoints, smtp_port=1))
     verdict = away.diagnose(ada, password=ada.password).verdicts[0]
     assert verdict.layer == "network"
+
+
+def test_a_wrong_password_over_smtp_says_nothing_of_a_token(clinic: Clinic) -> None:
+    """Both are in the sign-in log, each as what it was; the token's cause is the token."""
+    ada = clinic.person("patient")
+    assert clinic.diagnose(ada, password="not the one").verdicts[0].layer == "credentials"
+    token = clinic.api.headers["Authorization"].removeprefix("Bearer ")
+    verdict = clinic.diagnose(ada, "smtp-oauth", token=token).verdicts[0]
+    assert clinic.refused_at() == verdict.layer == "token"
+
+
+def test_the_calendar_is_read_by_microsoft_s_clock(sandbox: Sandbox, clinic: Clinic) -> None:
+    """Also where this machine's stands wrong, and no registration is named."""
+    ada = clinic.person("patient")
+    sandbox.set_faults(clock_skew=(datetime(2027, 1, 15, tzinfo=UTC) - datetime.now(UTC)).total_seconds())
+    verdict = clinic.diagnose(ada, connect=False).verdicts[0]
+    assert (verdict.layer, verdict.causes[0].rule.id) == ("off-by-default", "basic-smtp-off-by-default")
+
+
+def test_another_sign_in_is_tried_without_reading_the_settings_again(clinic: Clinic) -> None:
+    ada = clinic.person("patient")
+    facts = clinic.diagnose(ada, connect=False).facts
+    before = clinic.sandbox.log()[-1]["n"]
+    credential, _ = sign_in(clinic.admin, clinic.endpoints)
+    asked = Asked(ways=("smtp-basic",), mailbox=ada.user_principal_name, password="not the one", dns=False)
+    again = attempted(facts, asked, clinic.endpoints, credential, say=lambda _: None)
+    assert judge(again, asked.ways).verdicts[0].layer == "credentials"
+    assert (again.mailbox, again.tenant) == (facts.mailbox, facts.tenant)
+    assert not [row for row in clinic.sandbox.log(before) if "InvokeCommand" in row["path"]]
