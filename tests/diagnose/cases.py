@@ -104,6 +104,7 @@ STORIES: dict[str, dict[str, Any]] = {
     "account-missing": {"mailbox_account_exists": False},
     "account-disabled": {"mailbox_account_enabled": False},
     "mfa-normal-password": {"mailbox_mfa": True},
+    "group": {"mailbox_account_exists": False, "mailbox_absent_because": "group", "mailbox_kind": None},
     "mailbox-missing": {"mailbox_kind": None, "mailbox_absent_because": "unlicensed", "mailbox_licensed": False},
     "mailbox-type": {"mailbox_kind": "RoomMailbox"},
     "mailbox-smtp-off": {"mailbox_smtp_disabled": True},

@@ -116,8 +116,12 @@ def test_a_policy_that_excludes_the_person_blocks_nobody(clinic: Clinic) -> None
 def test_a_group_is_named_as_one(clinic: Clinic) -> None:
     group = clinic.person("sales", mailbox="group")
     verdict = clinic.diagnose(group).verdicts[0]
-    assert [one.rule.id for one in verdict.causes] == ["mailbox-missing"]
-    assert "Microsoft 365 group" in verdict.causes[0].seen[0]
+    assert [one.rule.id for one in verdict.causes] == ["group"]
+    defaults_on(clinic)
+    assert clinic.diagnose(group).verdicts[0].causes[0].rule.id == "group", "it comes before what is asked of accounts"
+    tried = clinic.diagnose(group, password="whatever").verdicts[0]
+    assert clinic.refused_at() == tried.layer == "credentials"
+    assert (tried.causes[0].rule.id, tried.causes[0].confirmed) == ("group", ("smtp-basic",))
 
 
 def test_a_graph_token_given_to_smtp_is_told_as_that(clinic: Clinic) -> None:

@@ -18,7 +18,6 @@ _ON = "Set-CASMailbox -Identity {mailbox} -SmtpClientAuthenticationDisabled $fal
 _TYPES = {"RoomMailbox": "a room", "EquipmentMailbox": "equipment", "SchedulingMailbox": "a scheduling mailbox"}
 _ABSENT = {
     "unlicensed": "The account has no Exchange Online licence, so it has no mailbox.",
-    "group": "It is a Microsoft 365 group: a group has no mailbox that can sign in.",
     "soft-deleted": "The mailbox is deleted; it can be restored for 30 days.",
     "restored": "The mailbox was restored a short while ago and is not ready yet.",
 }
@@ -42,6 +41,27 @@ def account_missing(mailbox_account_exists: bool, mailbox_absent_because: str | 
     if mailbox_account_exists or mailbox_absent_because == "group":
         return None
     return "Microsoft Entra knows no user by this name."
+
+
+@rule(
+    id="group",
+    family="account",
+    title="It is a group, and a group cannot sign in",
+    severity="stops",
+    layer="credentials",
+    remedy=Remedy(
+        "Let a licensed user or a shared mailbox send in place of the group; the group may be its alias, or be given "
+        "as the sender with Send As permission.",
+        portal="https://admin.microsoft.com > Teams & groups > Shared mailboxes > Add a shared mailbox",
+        powershell=("Get-Recipient -Identity {mailbox} | Format-List RecipientTypeDetails",),
+    ),
+    docs=_SHARED,
+)
+def group(mailbox_absent_because: str, mailbox_account_exists: bool) -> Seen:
+    """A group has neither an account nor a mailbox that can sign in; the answer reads like a wrong password."""
+    if mailbox_absent_because != "group" or mailbox_account_exists:
+        return None
+    return "Exchange Online knows the address as a group, Microsoft Entra knows no user by this name."
 
 
 @rule(
@@ -91,8 +111,7 @@ def mfa_normal_password(mailbox_mfa: bool | NotKnown, attempt_works: tuple[str, 
     severity="stops",
     layer="no-mailbox",
     remedy=Remedy(
-        "Add a licence that contains Exchange Online, then wait for the mailbox; restore a deleted one; let a user "
-        "or a shared mailbox send in place of a group.",
+        "Add a licence that contains Exchange Online, then wait for the mailbox; restore a deleted one.",
         portal=f"{_ACTIVE} > Licenses and apps > Exchange Online",
         powershell=("Get-Recipient -Identity {mailbox} | Format-List RecipientTypeDetails",),
     ),
@@ -107,7 +126,7 @@ def mailbox_missing(
             return "The account has no Exchange Online licence; whether a mailbox is there could not be read."
         return None
     reason = mailbox_absent_because if isinstance(mailbox_absent_because, str) else ""
-    if mailbox_kind is not None and reason not in {"restored", "unlicensed"}:
+    if reason == "group" or (mailbox_kind is not None and reason not in {"restored", "unlicensed"}):
         return None
     return _ABSENT.get(reason, "Exchange Online has no mailbox of this name.")
 
@@ -228,6 +247,7 @@ def sender_restricted(mailbox_restricted: bool) -> Seen:
 
 RULES: tuple[Rule, ...] = (
     account_missing,
+    group,
     account_disabled,
     mfa_normal_password,
     mailbox_missing,
