@@ -22,10 +22,11 @@ from provision.cli import (
     sandbox,
     secrets,
     smtp_auth,
+    verify,
 )
 from provision.errors import Interrupted, InvalidInput, ProvisionError
 
-_COMMANDS = (registration, rotate, credential, secrets, smtp_auth, google, diagnose, explain, engine, sandbox)
+_COMMANDS = (registration, rotate, credential, secrets, smtp_auth, google, diagnose, verify, explain, engine, sandbox)
 
 
 def build_parser() -> argparse.ArgumentParser:

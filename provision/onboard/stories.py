@@ -235,6 +235,14 @@ class Onboarding:
             secret_names=tuple(name for name, output in values.items() if output.secret),
         )
 
+    def endpoints(self, *, environ: Mapping[str, str] = os.environ) -> Endpoints:
+        """The addresses of the cloud that the stack's settings name."""
+        runner = self._runner({})
+        settings = self._settings(runner, {**runner.config(), **self._asked})
+        return addresses.resolve(
+            metadata_host=settings.metadata_host, environment=settings.environment, environ=environ
+        )
+
     def handoff(self, file: Path) -> Path:
         """Writes the file for the person who enters the values in the product.
 
