@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -183,3 +185,59 @@ def test_another_sign_in_is_tried_without_reading_the_settings_again(clinic: Cli
     assert judge(again, asked.ways).verdicts[0].layer == "credentials"
     assert (again.mailbox, again.tenant) == (facts.mailbox, facts.tenant)
     assert not [row for row in clinic.sandbox.log(before) if "InvokeCommand" in row["path"]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "reenabled", "layer"),
+    [
+        ("removed", False, "retired"),
+        ("off_by_default", False, "off-by-default"),
+        ("available", False, None),
+        ("off_by_default", True, None),
+    ],
+)
+def test_microsoft_s_calendar_as_the_server_lives_it(clinic: Clinic, stage: str, reenabled: bool, layer: str) -> None:
+    """The server's answer tells the stage although today's date does not."""
+    ada = clinic.person("patient")
+    clinic.sandbox.set_mail(clinic.tenant, basicSmtpStage=stage, basicSmtpReenabled=reenabled)
+    verdict = clinic.diagnose(ada, password=ada.password).verdicts[0]
+    assert verdict.layer == layer
+    assert clinic.refused_at() == layer
+
+
+KINDS: tuple[dict[str, Any], ...] = (
+    {"mailbox": "user"},
+    {"mailbox": "user", "licensed": False},
+    {"mailbox": "user", "enabled": False},
+    {"mailbox": "user", "locked": True},
+    {"mailbox": "shared", "enabled": True},
+    {"mailbox": "room", "enabled": True},
+    {"mailbox": "none", "licensed": False},
+    {"mailbox": "softdeleted"},
+)
+
+
+@pytest.mark.parametrize("tenant_wide", [None, defaults_on, legacy_blocked], ids=["open", "defaults", "access"])
+def test_a_sample_of_all_combinations_is_judged_as_the_server_refused(clinic: Clinic, tenant_wide: Any) -> None:
+    """Mailbox, switch, second factor, policy and password at random, by a fixed seed; ``make matrix`` takes
+    them all.
+    """
+    chance = random.Random(20261125)
+    basic_blocked(clinic)
+    organization(chance.choice((True, False)))(clinic)
+    if tenant_wide is not None:
+        tenant_wide(clinic)
+    every = itertools.product(
+        KINDS,
+        ("on", "off", "inherit"),
+        ("off", "registered", "required"),
+        ({}, {"authenticationPolicy": "Block Basic"}),
+        ("right", "wrong", "app"),
+    )
+    for number, (kind, switch, mfa, policy, secret) in enumerate(chance.sample(list(every), 16)):
+        wanted = {**kind, **policy, "smtpAuth": switch, "mfa": mfa, "appPassword": True}
+        person = clinic.person(f"patient{number}", **wanted)
+        password = {"right": person.password, "wrong": "Not-this-1", "app": person.app_password}[secret]
+        verdict = clinic.diagnose(person, password=password).verdicts[0]
+        assert verdict.layer == clinic.refused_at(), (wanted, secret)
+        assert (verdict.state == "open") == (verdict.layer is None)
