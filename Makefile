@@ -37,6 +37,9 @@ sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more r
 	@$(BIN)/python bench/gapless.py --kind stack --rotations 10
 	@$(BIN)/python bench/gapless.py
 
+matrix: $(VENV)/.ready  ## every combination of the layers of SMTP, by real sessions: is the diagnosis right, and the fix?
+	@$(BIN)/python bench/matrix.py
+
 bench: $(VENV)/.ready  ## comparisons, one line each: NAME ratio X goal Y
 	@$(BIN)/python bench/bench.py
 

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,8 +32,11 @@ import httpx
 from combinations import Combination, possible, sample
 
 from provision.diagnose.facts import Facts
+from provision.diagnose.fix import Plan, carry_out, plan
+from provision.diagnose.fix_flags import FLAGS
 from provision.diagnose.gather import Asked, attempted, gather
-from provision.diagnose.judge import Verdict, judge
+from provision.diagnose.judge import Diagnosis, judge
+from provision.errors import InvalidInput
 from provision.mail.letter import Letter
 from provision.mail.smtp import Password, Token, converse
 from provision.microsoft.credentials import Credential, sign_in
@@ -52,6 +55,11 @@ UNSEEN = {
     "retired": "the date of the removal is not announced",
 }
 """Layers that the settings alone cannot show, and why; with the answer the diagnosis must name them all the same."""
+BEYOND = {"retired", "off-by-default", "credentials", "mfa", "token", "no-mailbox", "mailbox-type"}
+"""Layers at which no remedy of a program helps: mended is only who is refused elsewhere no more."""
+MOST_PLANS = 3
+PROGRESS = 50
+"""Combinations between two lines that tell how far a tenant is."""
 DATES = {
     "available": datetime(2026, 11, 25, 12, tzinfo=UTC),
     "off_by_default": datetime(2027, 1, 15, 12, tzinfo=UTC),
@@ -90,8 +98,8 @@ class Outcome:
 
     @property
     def seen(self) -> bool:
-        """Whether the settings alone can show the true layer."""
-        return self.truth not in UNSEEN
+        """Whether the settings alone can show the true layer; that an address is a group's, they do."""
+        return self.truth not in UNSEEN or (self.combination.kind == "group" and self.truth == "credentials")
 
     def __str__(self) -> str:
         told = f"truth={self.truth} settings={self.by_settings} answer={self.with_answer} after={self.after or '-'}"
@@ -108,6 +116,7 @@ class Clinic:
 
     def __init__(self, sandbox: Sandbox, combinations: Sequence[Combination]) -> None:
         self.sandbox, self.combinations = sandbox, combinations
+        self.journal = f"file://{sandbox.directory / 'journal'}"
         first = combinations[0]
         date = DATES[first.stage]
         sandbox.set_faults(clock_skew=(date - datetime.now(UTC)).total_seconds())
@@ -132,9 +141,10 @@ class Clinic:
         self.lines = self.sandbox.log()[-1]["n"]
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections and gives the server its own clock back."""
         self.http.close()
         self.exchange.close()
+        self.sandbox.clear_faults()
 
     # Making
 
@@ -266,20 +276,23 @@ class Clinic:
         asked = Asked(ways=("smtp-oauth", "smtp-basic"), mailbox=patient.address, connect=False, dns=False)
         return gather(asked, self.endpoints, self.credential, self.tenant.tenant_id, say=_nobody)
 
-    def verdict(self, facts: Facts, patient: Patient, combination: Combination, *, connect: bool) -> Verdict:
+    def diagnosed(self, facts: Facts, patient: Patient, combination: Combination, *, connect: bool) -> Diagnosis:
         """The judgement with what is known of a sign-in: a token can be read beforehand, a password only be tried."""
-        sign_in = combination.sign_in
-        if connect or sign_in in patient.tokens:
-            asked = Asked(
-                ways=(combination.way,),
-                mailbox=patient.address,
-                password=patient.password(sign_in) if combination.way == "smtp-basic" else None,
-                token=patient.tokens.get(sign_in),
-                connect=connect,
-                dns=False,
-            )
+        if connect or combination.sign_in in patient.tokens:
+            asked = self.asked(patient, combination, connect=connect)
             facts = attempted(facts, asked, self.endpoints, self.credential, say=_nobody)
-        return judge(facts, (combination.way,)).verdicts[0]
+        return judge(facts, (combination.way,))
+
+    def asked(self, patient: Patient, combination: Combination, *, connect: bool = True) -> Asked:
+        """What ``provision diagnose`` is asked about a sign-in."""
+        return Asked(
+            ways=(combination.way,),
+            mailbox=patient.address,
+            password=patient.password(combination.sign_in) if combination.way == "smtp-basic" else None,
+            token=patient.tokens.get(combination.sign_in),
+            connect=connect,
+            dns=False,
+        )
 
     def arrived(self) -> set[str]:
         """Marks of the mails that lie in the receiver's inbox."""
@@ -292,36 +305,90 @@ class Clinic:
             address = following.partition("/v1.0")[2]
         return marks
 
-    def run(self) -> Iterator[Outcome]:
-        """Tries everything; outcomes come once all of a person's are known."""
+    def run(self) -> list[Outcome]:
+        """Examines everybody and mends what can be mended."""
         marks: dict[str, Outcome] = {}
         outcomes: list[Outcome] = []
         for patient in self.make().values():
-            outcomes += self._examine(patient, marks)
+            self.forbid()
+            examined, facts = self._examine(patient, marks)
+            self._mend(patient, examined, facts, marks)
+            outcomes += examined
+            if len(outcomes) // PROGRESS > (len(outcomes) - len(examined)) // PROGRESS:
+                self._say(f"{len(outcomes)} of {len(self.combinations)}")
         delivered = self.arrived()
         for mark, outcome in marks.items():
             if mark not in delivered:
                 outcome.problems.append("the mail was taken and did not arrive")
-        yield from outcomes
+        return outcomes
 
-    def _examine(self, patient: Patient, marks: dict[str, Outcome]) -> list[Outcome]:
+    def _say(self, text: str) -> None:
+        print(f"  {' '.join(self.combinations[0].tenant)}: {text}", file=sys.stderr, flush=True)
+
+    def _examine(self, patient: Patient, marks: dict[str, Outcome]) -> tuple[list[Outcome], Facts]:
+        """Tries and judges each combination while nothing is changed."""
         facts = self.settings(patient)
         outcomes = []
         for combination in patient.combinations:
             outcome = Outcome(combination)
-            outcome.by_settings = self.verdict(facts, patient, combination, connect=False).layer
+            outcome.by_settings = _layer(self.diagnosed(facts, patient, combination, connect=False))
             mark = self.send(patient, combination.sign_in)
             if mark:
                 marks[mark] = outcome
             else:
                 outcome.truth = self.refused_at(patient)
-            outcome.with_answer = self.verdict(facts, patient, combination, connect=True).layer
+            outcome.with_answer = _layer(self.diagnosed(facts, patient, combination, connect=True))
             if outcome.with_answer != outcome.truth:
                 outcome.problems.append("the answer is misread")
             if outcome.seen and outcome.by_settings != outcome.truth:
                 outcome.problems.append("the settings are misjudged")
             outcomes.append(outcome)
-        return outcomes
+        return outcomes, facts
+
+    def _mend(self, patient: Patient, outcomes: list[Outcome], facts: Facts, marks: dict[str, Outcome]) -> None:
+        """``--fix`` with every flag, looking again after each plan, and the mail once more."""
+        for outcome in outcomes:
+            if outcome.truth is None:
+                continue
+            combination = outcome.combination
+            asked = self.asked(patient, combination)
+            diagnosis = self.diagnosed(facts, patient, combination, connect=True)
+            for _ in range(MOST_PLANS):
+                wanted = plan(diagnosis, asked, FLAGS)
+                if not wanted.steps:
+                    break
+                refused = self._carried_out(wanted, diagnosis, asked)
+                facts = self.settings(patient)
+                diagnosis = self.diagnosed(facts, patient, combination, connect=True)
+                if refused:
+                    break
+            why = _layer(diagnosis)
+            mark = self.send(patient, combination.sign_in)
+            if mark:
+                marks[mark] = outcome
+            at = None if mark else self.refused_at(patient)
+            outcome.after = at or "sent"
+            if at != why:
+                outcome.problems.append(f"mended, the diagnosis says {why}")
+            elif at is not None and at not in BEYOND:
+                outcome.problems.append("not mended")
+
+    def _carried_out(self, wanted: Plan, diagnosis: Diagnosis, asked: Asked) -> str:
+        """Carries a plan out; returns why it ended early, if it did."""
+        try:
+            carry_out(
+                wanted,
+                diagnosis,
+                asked,
+                endpoints=self.endpoints,
+                credential=self.credential,
+                tenant_id=self.tenant.tenant_id,
+                journal=self.journal,
+                say=_nobody,
+            )
+        except InvalidInput as refused:
+            return refused.message
+        return ""
 
 
 @dataclass
@@ -354,11 +421,22 @@ def _wanted(number: int, combination: Combination) -> dict[str, Any]:
     return row | {"licensed": False if kind == "unlicensed" else None, "enabled": True}
 
 
+def _layer(diagnosis: Diagnosis) -> str | None:
+    """Where the only way that was asked about is stopped."""
+    return diagnosis.verdicts[0].layer
+
+
 def _nobody(_: str) -> None:
     """Listens to nothing."""
 
 
 # Many
+
+
+def examined(sandbox: Sandbox, job: Sequence[Combination]) -> list[Outcome]:
+    """Works on one tenant."""
+    with contextlib.closing(Clinic(sandbox, job)) as clinic:
+        return clinic.run()
 
 
 def lane(jobs: Sequence[Sequence[Combination]]) -> list[Outcome]:
@@ -367,23 +445,24 @@ def lane(jobs: Sequence[Sequence[Combination]]) -> list[Outcome]:
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Sandbox(Path(folder, "tenant")) as sandbox:
         for job in sorted(jobs, key=lambda one: DATES[one[0].stage]):
             began = time.monotonic()
-            with contextlib.closing(Clinic(sandbox, job)) as clinic:
-                outcomes += clinic.run()
-            print(
-                f"  {' '.join(job[0].tenant)}: {len(job)} in {time.monotonic() - began:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            outcomes += examined(sandbox, job)
+            spent = time.monotonic() - began
+            print(f"  {' '.join(job[0].tenant)}: all {len(job)}, {spent:.0f} s", file=sys.stderr, flush=True)
     return outcomes
+
+
+def tenants(combinations: Iterable[Combination]) -> dict[tuple[str, ...], list[Combination]]:
+    """Combinations by what holds for the whole tenant."""
+    found: dict[tuple[str, ...], list[Combination]] = defaultdict(list)
+    for combination in combinations:
+        found[combination.tenant].append(combination)
+    return found
 
 
 def tried(combinations: Sequence[Combination], lanes: int) -> list[Outcome]:
     """Tries combinations in some servers side by side."""
-    tenants: dict[tuple[str, ...], list[Combination]] = defaultdict(list)
-    for combination in combinations:
-        tenants[combination.tenant].append(combination)
     shares: list[list[list[Combination]]] = [[] for _ in range(lanes)]
-    for job in sorted(tenants.values(), key=len, reverse=True):
+    for job in sorted(tenants(combinations).values(), key=len, reverse=True):
         min(shares, key=lambda share: sum(map(len, share))).append(job)
     shares = [share for share in shares if share]
     if len(shares) == 1:
@@ -393,24 +472,36 @@ def tried(combinations: Sequence[Combination], lanes: int) -> list[Outcome]:
         return [outcome for each in done for outcome in each.result()]
 
 
+def summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """How often each layer was first, what only an answer could tell, and what became of it after ``--fix``."""
+    first = Counter(outcome.truth or "none, the mail arrived" for outcome in outcomes)
+    unseen = Counter(outcome.truth for outcome in outcomes if outcome.truth is not None and not outcome.seen)
+    after = Counter(outcome.after for outcome in outcomes if outcome.after)
+    return [
+        *(f"first layer {number}: {layer}" for layer, number in first.most_common()),
+        *(f"told by the answer alone {number}: {layer}: {UNSEEN[layer]}" for layer, number in unseen.most_common()),
+        *(f"after --fix {number}: {what}" for what, number in after.most_common()),
+    ]
+
+
 def main() -> int:
     """Runs the matrix; exit code 1 when anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, metavar="N", help="a seeded choice: every pair of states, at least N")
+    parser.add_argument("--only", action="append", default=[], metavar="LAYER=STATE", help="these alone")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--lanes", type=int, default=min(2, os.cpu_count() or 1))
     arguments = parser.parse_args()
     combinations, dropped = possible()
     for reason, number in dropped.most_common():
         print(f"dropped {number}: {reason}")
+    for layer, _, state in (text.partition("=") for text in arguments.only):
+        combinations = [one for one in combinations if getattr(one, layer) == state]
     if arguments.sample is not None:
         combinations = sample(combinations, arguments.sample, arguments.seed)
     outcomes = tried(combinations, arguments.lanes)
-    for truth, number in Counter(str(outcome.truth or "sent") for outcome in outcomes).most_common():
-        print(f"first layer {truth}: {number}")
-    unseen = Counter(outcome.truth for outcome in outcomes if not outcome.seen)
-    for layer, number in unseen.items():
-        print(f"told by the answer alone {number}: {layer}: {UNSEEN[str(layer)]}")
+    for line in summary(outcomes):
+        print(line)
     wrong = [outcome for outcome in outcomes if outcome.problems]
     for outcome in wrong:
         print(f"wrong: {outcome}", file=sys.stderr)
