@@ -234,3 +234,18 @@ def test_every_fact_is_used_by_a_rule_or_names_something():
     used = {name for rule in RULES for name in rule.takes}
     names = {"tenant_id", "registration_client_id", "registration_name", "domain_name", "attempt_works"}
     assert set(facts_.NAMES) - used <= names
+
+
+def test_a_switch_that_is_off_on_the_mailbox_is_not_told_twice():
+    found = judge(with_facts(tenant_smtp_disabled=True, mailbox_smtp_disabled=True), ["smtp-basic"]).findings
+    assert "mailbox-smtp-off" in {one.rule.id for one in found}
+    assert "organization-smtp-off" not in {one.rule.id for one in found}
+
+
+def test_a_cause_that_the_more_exact_answer_rules_out_is_not_called_confirmed():
+    vague = refused("535 5.7.139 the request did not meet the criteria to be authenticated successfully")
+    exact = refused("AADSTS50076", where="sign-in log")
+    facts = with_facts(mailbox_mfa=True, mailbox_smtp_disabled=True, attempt_answers=(exact, vague))
+    by_rule = {one.rule.id: one for one in judge(facts, ["smtp-basic"]).findings}
+    assert by_rule["mfa-normal-password"].confirmed == ("smtp-basic",)
+    assert by_rule["mailbox-smtp-off"].confirmed == ()
