@@ -88,7 +88,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     wish = _wish(arguments, ways, registration, endpoints)
     timeline = Timeline()
     untried = prove(wish, endpoints, timeline, today=datetime.now(UTC).date())
-    hints = _hints(wish, endpoints) if untried and wish.sign_in is None else []
+    hints = _hints(wish, endpoints) if untried and wish.session is None and wish.sign_in is None else []
     if arguments.json:
         print(json.dumps(_document(wish, timeline, untried, hints), indent=2, ensure_ascii=False))
     else:
@@ -204,17 +204,19 @@ def _wish(
     from provision.mail.proving import Wish
 
     _require_addresses(arguments)
-    sign_in = _sign_in(arguments, ways, registration, endpoints)
+    session = _session(arguments, registration, endpoints)
+    sign_in = None if session is not None else _sign_in(arguments, ways, registration, endpoints)
     password = _password(arguments)
     return Wish(
         ways=ways,
         user=arguments.user or "",
         to=arguments.to or "",
         registration=registration,
+        session=session,
         sign_in=sign_in,
         how_to_sign_in="Sign in as below, or give --refresh-token-file.",
         password=password,
-        server=_server(arguments),
+        server=_server(arguments, endpoints),
         server_user=arguments.ews_user or "",
         server_resource=arguments.ews_resource or "",
         reader=_reader(arguments, registration, endpoints) if {"graph", "smtp"} & set(ways) else None,
@@ -250,7 +252,7 @@ def _require_addresses(arguments: argparse.Namespace) -> None:
         raise InvalidInput(f"An address cannot stand in a mail: {error}.", remedy="Check --user and --to.") from None
 
 
-def _server(arguments: argparse.Namespace) -> Server | None:
+def _server(arguments: argparse.Namespace, endpoints: Endpoints) -> Server | None:
     from provision.mail.ews import Server
 
     if arguments.ews_url is None and arguments.ews_autodiscover is None:
@@ -261,32 +263,38 @@ def _server(arguments: argparse.Namespace) -> Server | None:
                 "Exchange Online takes no password for Exchange Web Services.",
                 remedy="For a server of the company's own name it: --ews-url or --ews-autodiscover.",
             )
-        from provision.settings.endpoints import resolve
-
-        return Server("oauth-app", url=resolve(metadata_host=arguments.metadata_host).ews, is_online=True)
+        return Server("oauth-app", url=endpoints.ews, is_online=True)
     for name, url in (("--ews-url", arguments.ews_url), ("--ews-autodiscover", arguments.ews_autodiscover)):
         if url and not url.startswith("https://"):
             raise Usage(f"{name} is not an https:// address: {url}.", remedy="A password is sent over TLS alone.")
     return Server(arguments.ews_auth or "ntlm", url=arguments.ews_url, autodiscover=arguments.ews_autodiscover or None)
 
 
-def _sign_in(
-    arguments: argparse.Namespace, ways: tuple[str, ...], registration: Registration | None, endpoints: Endpoints
-) -> Callable[[], UserSignIn] | None:
-    """How the user signs in: what was named, else by pasting where a person can; None where nobody can."""
-    from provision.microsoft.product_sign_in import GivenToken, RefreshToken, by_browser, by_device_code
+def _session(
+    arguments: argparse.Namespace, registration: Registration | None, endpoints: Endpoints
+) -> UserSignIn | None:
+    """A sign-in that was made before, from its file; None when none was given."""
+    from provision.microsoft.product_sign_in import GivenToken, RefreshToken
 
     given = [arguments.refresh_token_file, arguments.access_token_file, arguments.sign_in]
     if sum(one is not None for one in given) > 1:
         raise Usage("The user signs in twice.", remedy="Give one of the two files, or --sign-in.")
     if arguments.access_token_file:
-        token = GivenToken(_secret(arguments.access_token_file, "Access token", arguments) or "")
-        return lambda: token
+        return GivenToken(_secret(arguments.access_token_file, "Access token", arguments) or "")
+    if arguments.refresh_token_file and registration is not None:
+        value = _secret(arguments.refresh_token_file, "Refresh token", arguments) or ""
+        return RefreshToken(registration, endpoints, value)
+    return None
+
+
+def _sign_in(
+    arguments: argparse.Namespace, ways: tuple[str, ...], registration: Registration | None, endpoints: Endpoints
+) -> Callable[[], UserSignIn] | None:
+    """How a person signs in now: as was named, else by pasting where there is a terminal; None where nobody can."""
+    from provision.microsoft.product_sign_in import by_browser, by_device_code
+
     if registration is None:
         return None
-    if arguments.refresh_token_file:
-        value = _secret(arguments.refresh_token_file, "Refresh token", arguments) or ""
-        return lambda: RefreshToken(registration, endpoints, value)
     scope = _first_scope(ways, endpoints)
     if arguments.sign_in == "device-code":
         return lambda: by_device_code(registration, endpoints, scope=scope, prompt=_say)

@@ -158,12 +158,14 @@ class _Asking:
         self._server, self._login, self._address, self._heard = server, login, address, heard
 
     def _credentials(self) -> Any:
+        from exchangelib import Identity
         from exchangelib.credentials import Credentials, OAuth2AuthorizationCodeCredentials
 
         if isinstance(self._login, Password):
             return Credentials(self._login.user, self._login.value)
         token = {"access_token": self._login.value, "token_type": "Bearer"}
-        return OAuth2AuthorizationCodeCredentials(access_token=token)
+        on_behalf = Identity(primary_smtp_address=self._address) if self._server.auth == "oauth-app" else None
+        return OAuth2AuthorizationCodeCredentials(access_token=token, identity=on_behalf)
 
     def _configuration(self, url: str) -> Any:
         from exchangelib import BASIC, NTLM, OAUTH2, Configuration, FailFast
@@ -240,14 +242,23 @@ class _Asking:
         except TransportError as error:
             if self._heard.words:
                 raise NotPermitted(f"Exchange refuses to {doing} (HTTP 403{self._reasons()}).", remedy=_GRAPH) from None
-            raise unreachable("the Exchange server", error) from None
+            if any(word in str(error) for word in _NO_CONNECTION):
+                raise unreachable("the Exchange server", error) from None
+            raise _refusal(doing, error) from None
         except EWSError as error:
-            said = " ".join(str(error).split())[:200]
-            raise NotPermitted(f"Exchange refuses to {doing} ({type(error).__name__}: {said}).") from None
+            raise _refusal(doing, error) from None
 
     def _reasons(self) -> str:
         return "".join(f": {word}" for word in self._heard.words)
 
+
+def _refusal(doing: str, error: Exception) -> NotPermitted:
+    said = " ".join(str(error).split())[:200]
+    return NotPermitted(f"Exchange refuses to {doing} ({type(error).__name__}: {said}).")
+
+
+_NO_CONNECTION = ("HTTPSConnectionPool", "Connection aborted", "CERTIFICATE_VERIFY_FAILED", "timed out")
+"""Words of ``requests`` by which a failure of the connection is known: exchangelib makes all one kind."""
 
 _UNAUTHORIZED: dict[Auth, str] = {
     "oauth": "The token must be the user's own, for this Exchange, with EWS.AccessAsUser.All; one for Microsoft Graph "

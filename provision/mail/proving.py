@@ -38,8 +38,10 @@ class Wish:
     """The user principal name of whoever sends."""
     to: str = ""
     registration: Registration | None = None
+    session: UserSignIn | None = None
+    """The user's sign-in, where it was made before: by the product, or by another program."""
     sign_in: Callable[[], UserSignIn] | None = None
-    """Signs the user in; None where it cannot be done here."""
+    """Lets a person sign in now; None where nobody can."""
     how_to_sign_in: str = ""
     """What to do for a sign-in, one sentence."""
     password: str | None = field(default=None, repr=False)
@@ -83,7 +85,7 @@ def prove(wish: Wish, endpoints: Endpoints, timeline: Timeline, *, today: date) 
 class _Proof:
     def __init__(self, wish: Wish, endpoints: Endpoints, timeline: Timeline, today: date) -> None:
         self._wish, self._endpoints, self._timeline, self._today = wish, endpoints, timeline, today
-        self._signed_in: UserSignIn | None = None
+        self._signed_in = wish.session
         self.untried: list[str] = []
         self._why_not, self._remedy = NO_SIGN_IN, wish.how_to_sign_in
         self.ways: dict[str, Callable[[], None]] = {"graph": self.graph, "smtp": self.smtp, "ews": self.ews}
@@ -121,7 +123,7 @@ class _Proof:
     def sign_in(self) -> None:
         """The user's sign-in, where a way needs one."""
         sign_in = self._wish.sign_in
-        if sign_in is None or not self._needs_user:
+        if self._signed_in is not None or sign_in is None or not self._needs_user:
             return
         self._why_not, self._remedy = "The user's sign-in was refused.", ""
         with self._timeline.way():

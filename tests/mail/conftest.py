@@ -71,9 +71,8 @@ class Office:
             reader=credential_for(self.admin, self.endpoints),
             wait=5.0,
         )
-        if "sign_in" not in more and "password" not in more:
-            token = self.refresh_token(person)
-            more["sign_in"] = lambda: RefreshToken(self.registration, self.endpoints, token)
+        if not {"session", "sign_in", "password"} & set(more):
+            more["session"] = RefreshToken(self.registration, self.endpoints, self.refresh_token(person))
         return replace(made, **more)
 
 

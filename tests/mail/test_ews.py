@@ -13,6 +13,8 @@ from provision.mail.timeline import Outcome, Stage
 from provision.microsoft.product_sign_in import GivenToken
 from provision.sandbox.process import Person
 
+EXCHANGE = "00000002-0000-0ff1-ce00-000000000000"
+
 
 def refused(stages: list[Stage]) -> Stage:
     (one,) = [stage for stage in stages if stage.outcome is Outcome.REFUSED]
@@ -113,6 +115,13 @@ def test_a_server_that_is_not_there_is_said(office, proven, own):
     assert "cannot be reached" in one.said
 
 
+def test_the_authority_that_was_named_is_trusted_whatever_the_environment_says(office, proven, own, url, monkeypatch):
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    stages = proven(wish_of(office, own["ada"], Server("ntlm", url=url)))
+    assert {stage.outcome for stage in stages} == {Outcome.DONE}
+
+
 def test_a_certificate_that_is_not_trusted_ends_it_before_any_password(office, proven, own, url, monkeypatch):
     monkeypatch.setattr(office, "endpoints", replace(office.endpoints, ca_file=None))
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
@@ -131,6 +140,21 @@ def test_exchange_online_still_lets_a_listed_application_send(office, proven):
     stages = proven(office.wish(olga, "ews"))
     assert names(stages)[:3] == ["token", "calendar", "mailbox opened"]
     assert {stage.outcome for stage in stages} == {Outcome.DONE}
+
+
+def test_the_application_itself_sends_in_a_users_name_where_it_may(office, proven):
+    olga = office.person()
+    server = Server("oauth-app", url=office.endpoints.ews, is_online=True)
+    office.entra.sandbox.set_ews(office.entra.tenant, enabled=True, allowedAppIds=[office.app.client_id])
+    wish = office.wish(olga, "ews", server=server, password="")
+    assert "not enough scope" in refused(proven(wish)).said
+    exchange = office.entra.graph("GET", f"/servicePrincipals?$filter=appId eq '{EXCHANGE}'")["value"][0]
+    roles = {role["value"]: role["id"] for role in exchange["appRoles"]}
+    body = {"principalId": office.app.principal_id, "resourceId": exchange["id"]}
+    body["appRoleId"] = roles["full_access_as_app"]
+    office.entra.graph("POST", f"/servicePrincipals/{exchange['id']}/appRoleAssignedTo", body)
+    stages = proven(wish)
+    assert {stage.outcome for stage in stages} == {Outcome.DONE}, stages
 
 
 def test_exchange_online_has_it_off_since_october_2026(office, proven):
@@ -160,8 +184,8 @@ def test_after_its_end_the_calendar_says_so_and_the_server_agrees(office, proven
 
 def test_a_token_for_graph_is_told_by_its_audience(office, proven):
     wish = office.wish(office.person(), "graph")
-    token = wish.sign_in().token(f"{office.endpoints.graph}/Mail.Send")
-    one = refused(proven(replace(wish, ways=("ews",), sign_in=lambda: GivenToken(token))))
+    token = wish.session.token(f"{office.endpoints.graph}/Mail.Send")
+    one = refused(proven(replace(wish, ways=("ews",), session=GivenToken(token))))
     assert "The audience claim value is invalid" in one.said
     assert "one for Microsoft Graph is not" in one.remedy
 
