@@ -25,7 +25,7 @@ lock:  ## the locked dependencies anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --extra dev --extra sandbox pyproject.toml -o requirements.lock
 
-demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up` against it, and a mail delivered
+demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up`, mail by Graph, and SMTP diagnosed and mended
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.ready  ## all tests

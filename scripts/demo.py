@@ -1,7 +1,8 @@
-"""``make demo``: from nothing to a delivered mail, on this machine, with the real Pulumi engine.
+"""``make demo``: from nothing to delivered mails, on this machine, with the real Pulumi engine.
 
 Starts the local tenant, runs ``pulumi up`` on the root ``Pulumi.yaml``, prints the three values, connects a user
-through the product's callback, and sends a mail with Microsoft Graph. It keeps everything under ``build/demo`` and
+through the product's callback, and sends a mail with Microsoft Graph. Then an old program's mail over SMTP is refused,
+``provision diagnose`` says why, ``--fix`` mends it, and the mail arrives. It keeps everything under ``build/demo`` and
 leaves nothing running.
 """
 
@@ -11,15 +12,21 @@ import json
 import os
 import shlex
 import shutil
+import smtplib
 import ssl
 import subprocess
 import sys
 import time
+from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from provision.errors import ProblemsFound
+from provision.sandbox.control_client import ControlClient
+from provision.sandbox.process import require_running
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "build" / "demo"
@@ -44,7 +51,8 @@ def main() -> None:
     try:
         say(f"   {tenant['baseUrl']}  tenant {tenant['tenantId']} ({tenant['domain']})")
         registered = register(environment)
-        mail(tenant, registered)
+        sender, receiver = mail(tenant, registered)
+        mend(tenant, environment, sender, receiver)
     finally:
         (ROOT / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)  # else it would be the next command's only stack
         provision("sandbox", "stop", "--dir", str(HOME / "tenant"))
@@ -76,9 +84,9 @@ def callback_path() -> str:
     return f"{COMPANY}/Services/Office365Callback.aspx"
 
 
-def mail(tenant: dict[str, str], values: dict[str, str]) -> None:
-    """Connects a user through the product's callback and sends a mail as that user."""
-    people: dict[str, str] = json.loads((HOME / "tenant" / "state.json").read_text())["users"]
+def mail(tenant: dict[str, str], values: dict[str, str]) -> tuple[str, str]:
+    """Connects a user through the product's callback and sends a mail as that user; returns sender and receiver."""
+    people = passwords()
     sender = next(name for name in people if name.startswith("ada@"))
     receiver = sender.replace("ada@", "bob@")
     with httpx.Client(base_url=tenant["baseUrl"], verify=trust(tenant["caFile"]), trust_env=False) as browser:
@@ -92,10 +100,70 @@ def mail(tenant: dict[str, str], values: dict[str, str]) -> None:
         sent = browser.post(f"/_product/{COMPANY}/send", json=letter)
         if sent.is_error:
             raise SystemExit(f"the product could not send: {sent.text}")
-        arrived = inbox(browser, tenant, receiver)
-    if not arrived:
-        raise SystemExit(f"the mail did not arrive in the mailbox of {receiver}")
-    for message in arrived:
+        arrived(browser, tenant, receiver, letter["subject"])
+    return sender, receiver
+
+
+def mend(tenant: dict[str, str], environment: dict[str, str], sender: str, receiver: str) -> None:
+    """An old program that knows only SMTP and a password: refused, diagnosed, mended, delivered."""
+    server = require_running(HOME / "tenant")
+    # How passwords over SMTP are brought back after December 2026 is not published; here it is taken for done.
+    ControlClient(server).ask("PUT", f"tenants/{server.tenant_id}/mail", {"basicSmtpReenabled": True})
+    secret = HOME / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(passwords()[sender])
+    say(f"\n6. An old program knows only SMTP and {sender}'s password")
+    refusal = hand_in(tenant, sender, receiver, "Label 4712")
+    if not refusal:
+        raise SystemExit("the tenant takes a mail over SMTP although its switch is off")
+    say(f"   refused: {refusal}")
+    command = ["diagnose", "--mailbox", sender, "--via", "smtp-basic", "--password-file", str(secret)]
+    command.append("--basic-smtp-kept")
+    say(f"\n7. Why? provision diagnose --mailbox {sender} --via smtp-basic")
+    found = provision(*command, "--json", environment=environment, code=ProblemsFound.exit_code)
+    cause = json.loads(found)["findings"][0]
+    say(f"   {cause['title']} [{cause['rule']}]")
+    for seen in cause["seen"]:
+        say(f"   seen: {seen}")
+    say(f"   do:   {cause['remedy']['say']}")
+    say("\n8. The same with --fix --yes: the switch of this mailbox alone")
+    mended = provision(*command, "--fix", "--yes", environment=environment)
+    say(f"   {mended.splitlines()[0]}")
+    if refusal := hand_in(tenant, sender, receiver, "Label 4712"):
+        raise SystemExit(f"mended, and refused all the same: {refusal}")
+    with httpx.Client(base_url=tenant["baseUrl"], verify=trust(tenant["caFile"]), trust_env=False) as browser:
+        arrived(browser, tenant, receiver, "Label 4712")
+
+
+def hand_in(tenant: dict[str, str], sender: str, receiver: str, subject: str) -> str:
+    """Hands a mail in over SMTP with the sender's password; returns the server's refusal, empty when it is taken."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, receiver, subject
+    message.set_content("Pallet 7, Riga.")
+    host, _, port = tenant["smtpAddress"].rpartition(":")
+    with smtplib.SMTP(host, int(port)) as client:
+        client.starttls(context=trust(tenant["caFile"]))
+        try:
+            client.login(sender, passwords()[sender])
+        except smtplib.SMTPAuthenticationError as refused:
+            said = refused.smtp_error
+            return f"{refused.smtp_code} {said.decode() if isinstance(said, bytes) else said}"
+        client.send_message(message)
+    return ""
+
+
+def passwords() -> dict[str, str]:
+    """The tenant's people: user principal name to password."""
+    people: dict[str, str] = json.loads((HOME / "tenant" / "state.json").read_text())["users"]
+    return people
+
+
+def arrived(browser: httpx.Client, tenant: dict[str, str], receiver: str, subject: str) -> None:
+    """Shows the mail in the receiver's mailbox; without it the demo ends."""
+    found = [message for message in inbox(browser, tenant, receiver) if message["subject"] == subject]
+    if not found:
+        raise SystemExit(f"the mail {subject!r} did not arrive in the mailbox of {receiver}")
+    for message in found:
         sent_by = message["from"]["emailAddress"]["address"]
         say(f"   in the mailbox of {receiver}: {message['subject']!r} from {sent_by}, {message['receivedDateTime']}")
 
@@ -165,8 +233,10 @@ def run(command: list[str], environment: dict[str, str], *, quiet: bool = False)
         raise SystemExit(f"{shlex.join(command)} ended with {done.returncode}\n{done.stderr if quiet else ''}")
 
 
-def provision(*arguments: str, environment: dict[str, str] | None = None, show_progress: bool = False) -> str:
-    """Runs ``provision``; its failure ends the demo with its own exit code."""
+def provision(
+    *arguments: str, environment: dict[str, str] | None = None, show_progress: bool = False, code: int = 0
+) -> str:
+    """Runs ``provision``; another exit code than the expected one ends the demo with it."""
     done = subprocess.run(
         [str(PROVISION), *arguments],
         cwd=ROOT,
@@ -176,9 +246,9 @@ def provision(*arguments: str, environment: dict[str, str] | None = None, show_p
         text=True,
         check=False,
     )
-    if done.returncode:
+    if done.returncode != code:
         print(done.stderr or "", file=sys.stderr)
-        raise SystemExit(done.returncode)
+        raise SystemExit(done.returncode or f"provision {arguments[0]} found nothing")
     return done.stdout.rstrip("\n")
 
 

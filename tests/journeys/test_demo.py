@@ -1,4 +1,6 @@
-"""``make demo`` ends with the three values and a mail delivered; ``make`` itself has made the environment by now."""
+"""``make demo`` ends with the three values, a mail by Graph, and one by SMTP once the tenant is diagnosed and mended;
+``make`` itself has made the environment by now.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_demo_ends_with_three_values_and_a_delivered_mail() -> None:
+def test_the_demo_ends_with_three_values_and_two_delivered_mails() -> None:
     """Also for somebody whose shell is set up for a customer: the demo touches neither that state nor that tenant."""
     elsewhere = {"PULUMI_BACKEND_URL": "file:///nonexistent", "PULUMI_STACK": "customer", "ARM_USE_MSI": "true"}
     done = subprocess.run(
@@ -27,3 +29,12 @@ def test_the_demo_ends_with_three_values_and_a_delivered_mail() -> None:
         assert f"\n{value} " in done.stdout
     assert "••••" in done.stdout
     assert "in the mailbox of bob@contoso.onmicrosoft.com: 'Order 4711' from ada@contoso.onmicrosoft.com" in done.stdout
+    graph, _, smtp = done.stdout.partition("\n6. ")
+    assert "Order 4711" in graph
+    refused, _, diagnosed = smtp.partition("\n7. ")
+    assert "refused: 535 5.7.139" in refused
+    assert "SmtpClientAuthentication is disabled for the Tenant" in refused
+    why, _, mended = diagnosed.partition("\n8. ")
+    assert "[organization-smtp-off]" in why
+    assert "in the mailbox of" not in refused + why
+    assert "in the mailbox of bob@contoso.onmicrosoft.com: 'Label 4712' from ada@contoso.onmicrosoft.com" in mended
