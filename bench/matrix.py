@@ -94,6 +94,8 @@ class Outcome:
     with_answer: str | None = None
     after: str = ""
     """What became of it after ``--fix``."""
+    diagnosis: Diagnosis | None = field(default=None, repr=False)
+    """With the answer, before anything was mended."""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -311,8 +313,8 @@ class Clinic:
         outcomes: list[Outcome] = []
         for patient in self.make().values():
             self.forbid()
-            examined, facts = self._examine(patient, marks)
-            self._mend(patient, examined, facts, marks)
+            examined = self._examine(patient, marks)
+            self._mend(patient, examined, marks)
             outcomes += examined
             if len(outcomes) // PROGRESS > (len(outcomes) - len(examined)) // PROGRESS:
                 self._say(f"{len(outcomes)} of {len(self.combinations)}")
@@ -325,7 +327,7 @@ class Clinic:
     def _say(self, text: str) -> None:
         print(f"  {' '.join(self.combinations[0].tenant)}: {text}", file=sys.stderr, flush=True)
 
-    def _examine(self, patient: Patient, marks: dict[str, Outcome]) -> tuple[list[Outcome], Facts]:
+    def _examine(self, patient: Patient, marks: dict[str, Outcome]) -> list[Outcome]:
         """Tries and judges each combination while nothing is changed."""
         facts = self.settings(patient)
         outcomes = []
@@ -337,22 +339,28 @@ class Clinic:
                 marks[mark] = outcome
             else:
                 outcome.truth = self.refused_at(patient)
-            outcome.with_answer = _layer(self.diagnosed(facts, patient, combination, connect=True))
+            outcome.diagnosis = self.diagnosed(facts, patient, combination, connect=True)
+            outcome.with_answer = _layer(outcome.diagnosis)
             if outcome.with_answer != outcome.truth:
                 outcome.problems.append("the answer is misread")
             if outcome.seen and outcome.by_settings != outcome.truth:
                 outcome.problems.append("the settings are misjudged")
             outcomes.append(outcome)
-        return outcomes, facts
+        return outcomes
 
-    def _mend(self, patient: Patient, outcomes: list[Outcome], facts: Facts, marks: dict[str, Outcome]) -> None:
+    def _mend(self, patient: Patient, outcomes: list[Outcome], marks: dict[str, Outcome]) -> None:
         """``--fix`` with every flag, looking again after each plan, and the mail once more."""
+        facts: Facts | None = None
         for outcome in outcomes:
             if outcome.truth is None:
+                outcome.diagnosis = None
                 continue
             combination = outcome.combination
             asked = self.asked(patient, combination)
-            diagnosis = self.diagnosed(facts, patient, combination, connect=True)
+            diagnosis = outcome.diagnosis
+            if facts is not None or diagnosis is None:  # what the person's other sign-ins needed has changed it
+                facts = facts or self.settings(patient)
+                diagnosis = self.diagnosed(facts, patient, combination, connect=True)
             for _ in range(MOST_PLANS):
                 wanted = plan(diagnosis, asked, FLAGS)
                 if not wanted.steps:
@@ -362,6 +370,7 @@ class Clinic:
                 diagnosis = self.diagnosed(facts, patient, combination, connect=True)
                 if refused:
                     break
+            outcome.diagnosis = None
             why = _layer(diagnosis)
             mark = self.send(patient, combination.sign_in)
             if mark:
