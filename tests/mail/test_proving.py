@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -11,7 +14,7 @@ from provision.diagnose.explain import explain
 from provision.errors import InvalidInput, SignInFailed
 from provision.mail.proving import Wish
 from provision.mail.timeline import Outcome, Stage, Timeline
-from provision.microsoft.product_sign_in import GivenToken, PastedSignIn, RefreshToken, by_device_code
+from provision.microsoft.product_sign_in import GivenToken, PastedSignIn, RefreshToken, by_browser, by_device_code
 
 
 def outcomes(stages: list[Stage], way: str) -> list[tuple[str, str]]:
@@ -132,6 +135,57 @@ def test_a_device_code_is_refused_by_a_registration_without_public_client_flows(
     stages = proven(office.wish(olga, "graph", sign_in=sign_in))
     assert meaning(refused(stages)) == "AADSTS7000218"
     assert outcomes(stages, "graph") == [("one mail", "skipped")]
+
+
+@pytest.fixture
+def public(office):
+    """The registration with public client flows, and with a redirect to this machine."""
+    body = {"isFallbackPublicClient": True, "publicClient": {"redirectUris": ["http://localhost"]}}
+    office.entra.graph("PATCH", f"/applications/{office.app.object_id}", body)
+    return office
+
+
+def test_a_device_code_works_where_the_registration_allows_it(public, proven):
+    olga, entra = public.person(), public.entra
+
+    def approve(line: str) -> None:
+        words = line.split()
+        page = entra.http.get(words[words.index("open") + 1], params={"otc": words[-1]})
+        entra.submit(entra.sign_in(page, "olga", olga.password), choice="continue")
+
+    scope = f"{public.endpoints.graph}/Mail.Send"
+    stages = proven(
+        public.wish(
+            olga,
+            "graph",
+            sign_in=lambda: by_device_code(public.registration, public.endpoints, scope=scope, prompt=approve),
+        )
+    )
+    assert {stage.outcome for stage in stages} == {Outcome.DONE}, stages
+
+
+def test_a_browser_comes_back_where_the_registration_lists_this_machine(public, proven, monkeypatch):
+    olga, entra = public.person(), public.entra
+
+    def visit(url: str) -> None:
+        page = entra.sign_in(entra.http.get(url), "olga", olga.password)
+        action = html.unescape(re.search(r'action="([^"]*)"', page.text)[1])  # the answer comes by form_post
+        fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
+        httpx.post(action, data={name: html.unescape(value) for name, value in fields}, trust_env=False)
+
+    def opened(url: str, *_: object) -> bool:
+        threading.Thread(target=visit, args=(url,), daemon=True).start()
+        return True
+
+    monkeypatch.setattr("webbrowser.open", opened)
+    scope = f"{public.endpoints.graph}/Mail.Send"
+    name = olga.user_principal_name
+    stages = proven(
+        public.wish(
+            olga, "graph", sign_in=lambda: by_browser(public.registration, public.endpoints, scope=scope, user=name)
+        )
+    )
+    assert {stage.outcome for stage in stages} == {Outcome.DONE}, stages
 
 
 def test_graph_refuses_another_users_mailbox(office, proven):
