@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from provision.diagnose.judge import Diagnosis
     from provision.diagnose.layers import Way
     from provision.microsoft.credentials import Credential
+    from provision.onboard.stories import Onboarding
     from provision.settings.endpoints import Endpoints
+    from provision.settings.stack import StackSettings
 
 Subparsers = Any  # argparse does not name the type of add_subparsers()
 _WAYS: dict[str, tuple[Way, ...]] = {
@@ -104,11 +106,17 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     from provision.settings import endpoints as addresses
 
     say = progress()
-    asked = _asked(arguments)
-    endpoints = addresses.resolve(metadata_host=arguments.metadata_host, environment=None)
+    stack = _stack(arguments)
+    settings = stack.settings() if stack else None
+    asked = _asked(arguments, stack, settings)
+    endpoints = stack.endpoints() if stack else addresses.resolve(metadata_host=arguments.metadata_host)
     credential, tenant_id = None, None
     try:
-        how = credentials.read(arguments.credential, tenant_id=arguments.tenant, client_id=None)
+        how = credentials.read(
+            settings.credential if settings else arguments.credential,
+            tenant_id=settings.tenant_id if settings else arguments.tenant,
+            client_id=settings.credential_client_id if settings else None,
+        )
         credential, caller = sign_in(how, endpoints, prompt=say)
         tenant_id = caller.tenant_id
     except ProvisionError as refused:
@@ -200,11 +208,29 @@ def _verdict(diagnosis: Diagnosis) -> int:
     raise Undecided(f"No cause was found, but not everything could be looked at: {missing[0]}.")
 
 
-def _asked(arguments: argparse.Namespace) -> Asked:
+def _stack(arguments: argparse.Namespace) -> Onboarding | None:
+    """The stack that the options name, with tenant, cloud and sign-in for this run."""
+    from provision.onboard.project import Request
+    from provision.onboard.stories import Onboarding
+
+    if not arguments.stack:
+        return None
+    if arguments.client_id:
+        raise Usage("The registration is named twice.", remedy="Give --client-id or --stack.")
+    request = Request(
+        stack=arguments.stack,
+        project=arguments.project,
+        backend=arguments.backend,
+        tenant=arguments.tenant,
+        metadata_host=arguments.metadata_host,
+        credential=arguments.credential,
+    )
+    return Onboarding.open(request, say=progress())
+
+
+def _asked(arguments: argparse.Namespace, stack: Onboarding | None, settings: StackSettings | None) -> Asked:
     from provision.diagnose.gather import Asked
 
-    if arguments.client_id and arguments.stack:
-        raise Usage("The registration is named twice.", remedy="Give --client-id or --stack.")
     if not (arguments.mailbox or arguments.client_id or arguments.stack or arguments.text):
         raise Usage(
             "There is nothing to look at.", remedy="Name the mailbox (--mailbox) or the registration (--client-id)."
@@ -216,8 +242,8 @@ def _asked(arguments: argparse.Namespace) -> Asked:
     if told == "-":
         told = read_text([], None)
     client_id, redirect, secret = arguments.client_id, arguments.redirect_uri, None
-    if arguments.stack:
-        client_id, stacked, secret = _of_stack(arguments)
+    if stack is not None:
+        client_id, stacked, secret = _of_stack(stack)
         redirect = redirect or stacked
     wants = None
     if arguments.profile:
@@ -240,18 +266,16 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         connect=not arguments.no_connect,
         dns=not arguments.no_dns,
         dns_server=arguments.dns_server,
+        stack=arguments.stack,
+        stack_mailboxes=settings.smtp_auth_mailboxes if settings else (),
     )
 
 
-def _of_stack(arguments: argparse.Namespace) -> tuple[str, str | None, str | None]:
+def _of_stack(stack: Onboarding) -> tuple[str, str | None, str | None]:
     """Client id, redirect URI and secret of a stack, from its state."""
-    from provision.onboard.project import Request
-    from provision.onboard.stories import Onboarding
-
-    request = Request(stack=arguments.stack, project=arguments.project, backend=arguments.backend)
-    outputs = Onboarding.open(request, say=progress()).outputs().outputs
+    outputs = stack.outputs().outputs
     if not outputs.get("clientId"):
-        raise InvalidInput(f"The stack {arguments.stack} has no app registration yet.", remedy="Make it: provision up.")
+        raise InvalidInput(f"The stack {stack.stack} has no app registration yet.", remedy="Make it: provision up.")
     return str(outputs["clientId"]), outputs.get("redirectUri"), outputs.get("clientSecret")
 
 

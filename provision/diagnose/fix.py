@@ -3,6 +3,7 @@ name.
 
 Owns: which fix does what, and the plan. Does not own: asking a person (``cli``), when a cause is there (``judge``). A
 fix whose rule has a flag lowers security beyond the one mailbox; without its flag it stays in the plan as left alone.
+So does what a stack owns: two owners would undo each other's work, and only ``provision up`` keeps the state true.
 A client secret is not renewed here, for its value needs a place: ``provision rotate`` has them.
 """
 
@@ -105,6 +106,9 @@ def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str]) -> Plan:
         name = one.rule.fix
         if name is None:
             left.append((one, "a person must do it"))
+        elif asked.stack is not None and _is_owned(one, asked):
+            said = f"provision refresh --stack {asked.stack}, then provision up --stack {asked.stack}"
+            left.append((one, f"the stack owns it; put it right by: {said}"))
         elif one.rule.flag is not None and one.rule.flag not in allowed:
             left.append((one, f"it lowers security; {one.rule.flag} allows to {FLAGS[one.rule.flag]}"))
         elif name == "redirect" and asked.wanted_redirect is None:
@@ -114,6 +118,16 @@ def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str]) -> Plan:
         else:
             steps[name] = Step(name, FIXES[name][0], (*steps[name].rules, one.rule.id))
     return Plan(tuple(steps.values()), tuple(left))
+
+
+def _is_owned(one: Finding, asked: Asked) -> bool:
+    """Whether a stack's program says what is to be there: the registration's own, and the switch of its mailboxes.
+
+    The program consents for Microsoft Graph alone, so that consent to SMTP.Send is nobody else's.
+    """
+    if one.rule.fix == "enable-smtp-auth":
+        return (asked.mailbox or "").lower() in {address.lower() for address in asked.stack_mailboxes}
+    return one.rule.remedy.command == "provision up"
 
 
 def carry_out(
@@ -179,7 +193,7 @@ def _consent(hands: Hands) -> None:
     if client_id is None:
         raise InvalidInput("There is no registration to consent to.", remedy="Name it: --client-id.")
     ways = {verdict.way for verdict in hands.diagnosis.verdicts if verdict.causes}
-    if "graph" in ways:
+    if "graph" in ways and hands.asked.stack is None:
         hands.directory.consent(client_id, GRAPH_APP_ID, GRAPH_SCOPES)
     if "smtp-oauth" in ways:
         hands.directory.consent(client_id, EXCHANGE_APP_ID, ("SMTP.Send",))

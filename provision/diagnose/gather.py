@@ -73,6 +73,10 @@ class Asked:
     """Whether to talk to the SMTP server at all."""
     dns: bool = True
     dns_server: str | None = None
+    stack: str | None = None
+    """The stack that owns the registration: its program alone changes it."""
+    stack_mailboxes: tuple[str, ...] = ()
+    """The mailboxes whose switch that stack owns."""
 
 
 def gather(

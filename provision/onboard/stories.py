@@ -235,10 +235,14 @@ class Onboarding:
             secret_names=tuple(name for name, output in values.items() if output.secret),
         )
 
+    def settings(self) -> StackSettings:
+        """The stack's settings, with what the request asks for in their place."""
+        runner = self._runner({})
+        return self._settings(runner, {**runner.config(), **self._asked})
+
     def endpoints(self, *, environ: Mapping[str, str] = os.environ) -> Endpoints:
         """The addresses of the cloud that the stack's settings name."""
-        runner = self._runner({})
-        settings = self._settings(runner, {**runner.config(), **self._asked})
+        settings = self.settings()
         return addresses.resolve(
             metadata_host=settings.metadata_host, environment=settings.environment, environ=environ
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,30 @@ def test_nothing_that_lowers_security_is_in_a_plan_without_its_flag() -> None:
         assert len(plan(diagnosis, asked, [str(flag)]).steps) == 1
         others = [other for other in FLAGS if other != flag]
         assert plan(diagnosis, asked, others).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("story", "ways", "mine", "owned"),
+    [
+        ("redirect-single-page", ("graph",), (), True),
+        ("consent-missing-graph", ("graph",), (), True),
+        ("consent-missing-smtp-oauth", ("smtp-oauth",), (), False),
+        ("mailbox-smtp-off", ("smtp-oauth",), ("Ada@contoso.com",), True),
+        ("mailbox-smtp-off", ("smtp-oauth",), ("bob@contoso.com",), False),
+    ],
+)
+def test_what_a_stack_owns_is_left_to_its_program(
+    story: str, ways: tuple[Any, ...], mine: tuple[str, ...], owned: bool
+) -> None:
+    alone = Asked(ways, mailbox="ada@contoso.com", wanted_redirect=CALLBACK)
+    stacked = replace(alone, stack="acme", stack_mailboxes=mine)
+    diagnosis = judge(with_facts(GOOD, **STORIES[story]), ways)
+    assert len(plan(diagnosis, alone, []).steps) == 1
+    wanted = plan(diagnosis, stacked, [])
+    assert (wanted.steps == ()) == owned
+    assert [reason for _, reason in wanted.left if reason.endswith("then provision up --stack acme")] == [
+        reason for _, reason in wanted.left
+    ]
 
 
 def test_the_command_shows_its_plan_and_changes_nothing_unconfirmed(

@@ -1,0 +1,89 @@
+"""``provision diagnose`` as somebody runs it: on a stack of the real engine, with a page in a real browser."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from chromium import Browser
+from trial import NAME, PROVISION, Trial, trusting
+
+STACK = ("--stack", "sweep")
+
+
+def provision(trial: Trial, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**trial.environment, "PROVISION_SMTP_ADDRESS": trial.sandbox.smtp_address}
+    done = trial.run([str(PROVISION), *arguments], environment)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    made = Browser(tmp_path / "browser", None, resolver="MAP * ~NOTFOUND")
+    yield made
+    made.close()
+
+
+def redirects(trial: Trial) -> list[str]:
+    """What is registered as Web."""
+    (app,) = [app for app in trial.get("/applications") if app["displayName"] == NAME]
+    return list(app["web"]["redirectUris"])
+
+
+def test_a_stack_s_wrong_redirect_is_named_and_left_to_provision_up(trial: Trial) -> None:
+    """The secret, the redirect and the sign-in are the stack's; ``--fix`` changes nothing that Pulumi owns."""
+    assert trial.up().returncode == 0
+    (ada,) = trial.sandbox.new_people(trial.tenant, {"alias": "patient"})
+    asked = ("diagnose", "--via", "graph", "--mailbox", ada.user_principal_name, *STACK)
+    well = provision(trial, *asked)
+    assert well.returncode == 0, well.stdout + well.stderr
+    right = redirects(trial)
+    (app,) = [app for app in trial.get("/applications") if app["displayName"] == NAME]
+    wrong = [right[0].lower()]
+    token = trial.token(trial.tenant.admin_client_id, trial.tenant.admin_client_secret)
+    httpx.patch(
+        f"{trial.sandbox.base_url}/v1.0/applications/{app['id']}",
+        json={"web": {"redirectUris": wrong}},
+        headers={"Authorization": f"Bearer {token}"},
+        verify=trusting(trial.sandbox),
+        trust_env=False,
+    ).raise_for_status()
+    ill = provision(trial, *asked)
+    assert ill.returncode == 15, ill.stdout + ill.stderr
+    assert right[0] in ill.stdout
+    left = provision(trial, *asked, "--fix", "--yes")
+    assert left.returncode == 15
+    assert "the stack owns it; put it right by: provision refresh --stack sweep, then provision up" in left.stderr
+    assert "nothing to mend here" in left.stderr
+    assert redirects(trial) == wrong, "one owner"
+    assert provision(trial, "refresh", *STACK).returncode == 0
+    assert provision(trial, "up", *STACK).returncode == 0
+    assert redirects(trial) == right
+    assert provision(trial, *asked).returncode == 0
+
+
+def test_a_page_for_a_person_is_written_and_opens_without_a_network(
+    trial: Trial, browser: Browser, tmp_path: Path
+) -> None:
+    """Without a stack; the screen has the verdicts, the file everything, and a place that cannot be is one sentence."""
+    (ada,) = trial.sandbox.new_people(trial.tenant, {"alias": "patient", "smtpAuth": "off"})
+    file = tmp_path / "why.html"
+    asked = ("diagnose", "--via", "smtp", "--mailbox", ada.user_principal_name, "--html")
+    done = provision(trial, *asked, str(file))
+    assert done.returncode == 15, done.stdout + done.stderr
+    assert "SMTP" in done.stdout
+    assert "<html" not in done.stdout
+    assert not stat.S_IMODE(file.stat().st_mode) & 0o022
+    browser.size(360)
+    browser.go(file.as_uri())
+    browser.see(f"Why mail does not go out: {ada.user_principal_name}")
+    browser.see("Set-CASMailbox")
+    assert "stops here" in browser.find("svg .stop").text
+    assert browser.scroll_width() <= 360
+    nowhere = provision(trial, *asked, str(tmp_path / "no folder" / "why.html"))
+    assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (3, True), nowhere.stderr
