@@ -85,6 +85,21 @@ IMPOSSIBLE: tuple[tuple[str, Callable[[Combination], bool]], ...] = (
 "Enforce Microsoft Entra multifactor authentication with legacy applications using app passwords"."""
 
 
+HOPELESS: tuple[tuple[str, Callable[[Combination], bool]], ...] = (
+    ("Microsoft takes no passwords over SMTP", lambda c: c.way == "smtp-basic" and c.stage != "available"),
+    ("the mailbox is none that can send", lambda c: c.kind not in {"user", "shared", "restored"}),
+    ("the password is wrong", lambda c: c.sign_in == "wrong-password"),
+    ("a second factor cannot be asked for", lambda c: c.sign_in == "password" and c.mfa != "off"),
+    ("the token is for Microsoft Graph", lambda c: c.sign_in == "xoauth2-graph"),
+)
+"""Where no remedy of a program helps, and why: a person must do something else first. All others can be mended."""
+
+
+def hopeless(combination: Combination) -> str | None:
+    """Why no program can make this one send; None where one can."""
+    return next((why for why, holds in HOPELESS if holds(combination)), None)
+
+
 def possible() -> tuple[list[Combination], Counter[str]]:
     """Every combination that can exist, and how many were dropped for which reason."""
     kept: list[Combination] = []

@@ -29,7 +29,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from combinations import Combination, possible, sample
+from combinations import Combination, hopeless, possible, sample
 
 from provision.diagnose.facts import Facts
 from provision.diagnose.fix import Plan, carry_out, plan
@@ -55,8 +55,6 @@ UNSEEN = {
     "retired": "the date of the removal is not announced",
 }
 """Layers that the settings alone cannot show, and why; with the answer the diagnosis must name them all the same."""
-BEYOND = {"retired", "off-by-default", "credentials", "mfa", "token", "no-mailbox", "mailbox-type"}
-"""Layers at which no remedy of a program helps: mended is only who is refused elsewhere no more."""
 MOST_PLANS = 3
 PROGRESS = 50
 """Combinations between two lines that tell how far a tenant is."""
@@ -376,11 +374,11 @@ class Clinic:
             if mark:
                 marks[mark] = outcome
             at = None if mark else self.refused_at(patient)
-            outcome.after = at or "sent"
+            outcome.after = "sent" if at is None else f"refused, {hopeless(combination)}"
             if at != why:
-                outcome.problems.append(f"mended, the diagnosis says {why}")
-            elif at is not None and at not in BEYOND:
-                outcome.problems.append("not mended")
+                outcome.problems.append(f"mended, the diagnosis says {why}, the server {at}")
+            elif (at is None) == (hopeless(combination) is not None):
+                outcome.problems.append("sent without hope" if at is None else "not mended")
 
     def _carried_out(self, wanted: Plan, diagnosis: Diagnosis, asked: Asked) -> str:
         """Carries a plan out; returns why it ended early, if it did."""

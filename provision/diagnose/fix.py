@@ -32,6 +32,8 @@ from provision.settings.endpoints import Endpoints
 
 ALLOWING_POLICY = "Allow Basic SMTP"
 """Name of the authentication policy that ``allow-basic-by-policy`` makes and assigns."""
+_WITHOUT_SWITCH = frozenset({"no-mailbox", "mailbox-type"})
+"""Layers of mailboxes that do not have the switch "Authenticated SMTP"."""
 GRAPH_SCOPES = ("Mail.Send", "User.Read", "offline_access")
 
 
@@ -109,6 +111,8 @@ def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str]) -> Plan:
         elif asked.stack is not None and _is_owned(one, asked):
             said = f"provision refresh --stack {asked.stack}, then provision up --stack {asked.stack}"
             left.append((one, f"the stack owns it; put it right by: {said}"))
+        elif (stays := _in_vain(one, diagnosis)) is not None:
+            left.append((one, f"it would help nothing before this is mended: {stays.rule.title}"))
         elif one.rule.flag is not None and one.rule.flag not in allowed:
             left.append((one, f"it lowers security; {one.rule.flag} allows to {FLAGS[one.rule.flag]}"))
         elif name == "redirect" and asked.wanted_redirect is None:
@@ -128,6 +132,23 @@ def _is_owned(one: Finding, asked: Asked) -> bool:
     if one.rule.fix == "enable-smtp-auth":
         return (asked.mailbox or "").lower() in {address.lower() for address in asked.stack_mailboxes}
     return one.rule.remedy.command == "provision up"
+
+
+def _in_vain(one: Finding, diagnosis: Diagnosis) -> Finding | None:
+    """What a person must mend first: security is not lowered, nor a switch turned that is not there, for nothing."""
+    if one.rule.flag is None and one.rule.fix != "enable-smtp-auth":
+        return None
+    stays = None
+    for verdict in diagnosis.verdicts:
+        if one not in verdict.causes:
+            continue
+        others = [other for other in verdict.causes if other.rule.fix is None]
+        if one.rule.flag is None:
+            others = [other for other in others if other.rule.layer in _WITHOUT_SWITCH]
+        if not others:
+            return None
+        stays = stays or others[0]
+    return stays
 
 
 def carry_out(

@@ -70,6 +70,21 @@ def test_what_is_mended_lets_a_real_session_in_and_only_with_its_flag(
     assert mend(clinic, tmp_path, asked, [flag] if flag else []) == [], "a second run finds nothing to do"
 
 
+@pytest.mark.parametrize("wanted", [{"mailbox": "room", "enabled": True}, {"licensed": False}])
+def test_security_is_not_lowered_for_who_could_not_send_all_the_same(
+    clinic: Clinic, tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    """Nor is a switch turned that such a mailbox does not have; the plan says what comes first."""
+    patient = clinic.person("patient", smtpAuth="off", **wanted)
+    defaults_on(clinic)
+    asked = Asked(("smtp-basic",), mailbox=patient.user_principal_name, password=patient.password, dns=False)
+    left = mend(clinic, tmp_path, asked, list(FLAGS))
+    assert {"security-defaults", "mailbox-smtp-off"} < set(left)
+    after = clinic.diagnose(patient, password=patient.password)
+    assert after.facts.tenant.security_defaults is True
+    assert after.facts.mailbox.smtp_disabled is True
+
+
 def test_a_registration_gets_its_redirect_and_its_consent(clinic: Clinic, tmp_path: Path) -> None:
     ada = clinic.person("patient")
     made = clinic.post(
