@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from provision.errors import InvalidInput
-from provision.microsoft.channel import Channel, Document
-from provision.microsoft.credentials import Credential
+from provision.microsoft.channel import Document, Line
 from provision.microsoft.objects import GRAPH_APP_ID, SignIn
 from provision.microsoft.reading import sign_in_of
 from provision.microsoft.refusals import GraphRefusal
-from provision.settings.endpoints import Endpoints
 
 _READ_USERS = "User.Read.All"
 _READ_POLICIES = "Policy.Read.All"
@@ -72,27 +69,8 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class Directory:
-    """Microsoft Entra as one caller sees it; closed as a context manager.
-
-    Args:
-        credential: from ``credentials.sign_in``.
-        endpoints: the cloud.
-        retry_delay: base of the backoff after 429 and 5xx, seconds.
-    """
-
-    def __init__(self, credential: Credential, endpoints: Endpoints, *, retry_delay: float = 1.0) -> None:
-        self._channel = Channel(credential, endpoints, retry_delay=retry_delay)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._channel.close()
-
-    def now(self) -> datetime:
-        """The present by Microsoft's clock, as ``Graph.now``; it is known once something was asked."""
-        return self._channel.now()
+class Directory(Line):
+    """Microsoft Entra as one caller sees it."""
 
     def user(self, name: str) -> User | None:
         """A user by principal name or address ("List users"); None when there is none."""

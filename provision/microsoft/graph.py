@@ -13,13 +13,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from provision.errors import InvalidInput, ProvisionError, Unreachable
 from provision.microsoft import certificates, policies, publisher
-from provision.microsoft.channel import AnswerLost, Channel, Where
-from provision.microsoft.credentials import Credential
+from provision.microsoft.channel import AnswerLost, Line, Where
 from provision.microsoft.objects import (
     Application,
     CredentialRules,
@@ -40,7 +38,6 @@ from provision.microsoft.reading import (
     sign_in_of,
 )
 from provision.microsoft.refusals import GraphRefusal
-from provision.settings.endpoints import Endpoints
 
 T = TypeVar("T")
 
@@ -81,31 +78,8 @@ def _application(object_id: str) -> Where:
     return lambda client: client.applications.by_application_id(object_id)
 
 
-class Graph:
-    """Microsoft Graph as one caller sees it; synchronous, usable from any thread, closed as a context manager.
-
-    Args:
-        credential: from ``credentials.credential_for`` or ``sign_in``.
-        endpoints: the cloud.
-        retry_delay: base of the backoff after 429 and 5xx, seconds.
-    """
-
-    def __init__(self, credential: Credential, endpoints: Endpoints, *, retry_delay: float = 1.0) -> None:
-        self._channel = Channel(credential, endpoints, retry_delay=retry_delay)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._channel.close()
-
-    def now(self) -> datetime:
-        """The present: by Microsoft's clock when this machine's differs from it by a minute or more (``ahead``)."""
-        return self._channel.now()
+class Graph(Line):
+    """App registrations, principals and grants as one caller sees them."""
 
     @property
     def ahead(self) -> timedelta:
