@@ -1,8 +1,7 @@
 """``Get-``, ``Add-`` and ``Remove-MailboxPermission``: who may open a mailbox, users and service principals.
 
 Sources: "Add-MailboxPermission" and its neighbours; "Authenticate an IMAP, POP or SMTP connection using OAuth" for
-service principals. Of the rights there is ``FullAccess`` alone. The sentences of the two warnings are those of the
-recipient permissions; they were not seen in an answer of this interface.
+service principals. Of the rights there is ``FullAccess`` alone.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from provision.sandbox.directory import Document
-from provision.sandbox.exchange import mailboxes, recipients, roles
+from provision.sandbox.exchange import permissions, recipients, roles
 from provision.sandbox.exchange.call import NOTHING, START, Call, Cmdlet, Rows
 from provision.sandbox.exchange.cmdlets import service_principals
 from provision.sandbox.exchange.errors import ExchangeError
@@ -59,27 +58,14 @@ def get_mailbox_permission(call: Call) -> Rows:
 def add_mailbox_permission(call: Call) -> Rows:
     """Add-MailboxPermission: the permission comes back."""
     box, (identity, name) = recipients.mailbox(call, call.get("Identity")), _trustee(call)
-    if identity in box["_fullAccess"]:
-        call.warn(
-            "The appropriate access control entry is already present on the object "
-            f'"{recipients.name_of(box)}" for account "{name}".'
-        )
-    else:
-        call.directory.replace(call.tenant, mailboxes.KIND, {**box, "_fullAccess": [*box["_fullAccess"], identity]})
+    permissions.give(call, box, "_fullAccess", identity, name)
     return [(START, _row(box, name))]
 
 
 def remove_mailbox_permission(call: Call) -> Rows:
     """Remove-MailboxPermission."""
     box, (identity, name) = recipients.mailbox(call, call.get("Identity")), _trustee(call)
-    if identity not in box["_fullAccess"]:
-        call.warn(
-            f'Can\'t remove the access control entry on the object "{recipients.name_of(box)}" for account '
-            f'"{name}" because the ACE doesn\'t exist on the object.'
-        )
-        return NOTHING
-    kept = [row for row in box["_fullAccess"] if row != identity]
-    call.directory.replace(call.tenant, mailboxes.KIND, {**box, "_fullAccess": kept})
+    permissions.take(call, box, "_fullAccess", identity, name)
     return NOTHING
 
 

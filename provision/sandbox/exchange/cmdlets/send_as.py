@@ -1,7 +1,6 @@
 """``Get-``, ``Add-`` and ``Remove-RecipientPermission``: who may send as a mailbox.
 
-Sources: "Add-RecipientPermission" and its neighbours; ``SendAs`` is the only right there is. The sentences of the
-two warnings are Exchange's resource strings as quoted in public; they were not seen in an answer of this interface.
+Sources: "Add-RecipientPermission" and its neighbours; ``SendAs`` is the only right there is.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from provision.sandbox.directory import Document
-from provision.sandbox.exchange import mailboxes, recipients, roles
+from provision.sandbox.exchange import mailboxes, permissions, recipients, roles
 from provision.sandbox.exchange.call import NOTHING, START, Call, Cmdlet, Place, Rows
 from provision.sandbox.exchange.parameters import (
     IDENTITY,
@@ -65,27 +64,14 @@ def get_recipient_permission(call: Call) -> Rows:
 def add_recipient_permission(call: Call) -> Rows:
     """Add-RecipientPermission: the permission comes back."""
     box, user = recipients.mailbox(call, call.get("Identity")), recipients.user(call, call.get("Trustee"))
-    if user["id"] in box["_sendAs"]:
-        call.warn(
-            "The appropriate access control entry is already present on the object "
-            f'"{recipients.name_of(box)}" for account "{user["userPrincipalName"]}".'
-        )
-    else:
-        call.directory.replace(call.tenant, mailboxes.KIND, {**box, "_sendAs": [*box["_sendAs"], user["id"]]})
+    permissions.give(call, box, "_sendAs", user["id"], user["userPrincipalName"])
     return [(START, _row(box, user["userPrincipalName"]))]
 
 
 def remove_recipient_permission(call: Call) -> Rows:
     """Remove-RecipientPermission."""
     box, user = recipients.mailbox(call, call.get("Identity")), recipients.user(call, call.get("Trustee"))
-    if user["id"] not in box["_sendAs"]:
-        call.warn(
-            f'Can\'t remove the access control entry on the object "{recipients.name_of(box)}" for account '
-            f'"{user["userPrincipalName"]}" because the ACE doesn\'t exist on the object.'
-        )
-        return NOTHING
-    kept = [row for row in box["_sendAs"] if row != user["id"]]
-    call.directory.replace(call.tenant, mailboxes.KIND, {**box, "_sendAs": kept})
+    permissions.take(call, box, "_sendAs", user["id"], user["userPrincipalName"])
     return NOTHING
 
 
