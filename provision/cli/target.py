@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from provision.onboard.finding import Target
 
 
+def add_stack(group: argparse._ArgumentGroup) -> None:
+    """Adds the options that name a stack."""
+    group.add_argument("--stack", help="the stack: one for each customer (default: the only one there is)")
+    group.add_argument("--project", type=Path, help="the folder of Pulumi.yaml (default: this one, or one above it)")
+    group.add_argument("--backend", help="where Pulumi keeps its state (default: PULUMI_BACKEND_URL, else a folder)")
+
+
 def add_registration(parser: argparse.ArgumentParser) -> None:
     """Adds the options that name a registration and how to sign in."""
     which = parser.add_argument_group("which registration")
-    which.add_argument("--stack", help="the stack: one for each customer (default: the only one there is)")
-    which.add_argument("--project", type=Path, help="the folder of Pulumi.yaml (default: this one, or one above it)")
-    which.add_argument("--backend", help="where Pulumi keeps its state (default: PULUMI_BACKEND_URL, else a folder)")
+    add_stack(which)
     which.add_argument("--client-id", help="a registration without a stack, by its Application (client) ID")
     which.add_argument("--profile", help="with --client-id: the product (default: cloudex)")
     where = parser.add_argument_group("where and as whom (for this run)")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import report
+from provision.cli.target import add_stack
 from provision.errors import InvalidInput, ProblemsFound, ProvisionError, Undecided, Usage
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 def _add_registration(parser: argparse.ArgumentParser) -> None:
     which = parser.add_argument_group("which registration")
-    which.add_argument("--stack", help="the stack: one for each customer (default: the only one there is)")
-    which.add_argument("--project", type=Path, help="the folder of Pulumi.yaml (default: this one, or one above it)")
-    which.add_argument("--backend", help="where Pulumi keeps its state (default: PULUMI_BACKEND_URL, else a folder)")
+    add_stack(which)
     which.add_argument("--client-id", help="a registration without a stack, with --tenant")
     which.add_argument("--tenant", help="the Microsoft 365 tenant's id or domain")
     which.add_argument("--redirect-uri", help="with --client-id: the product's callback, for --sign-in paste")
