@@ -30,6 +30,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from combinations import Combination, hopeless, possible, sample
+from policies import LEGACY
 
 from provision.diagnose.facts import Facts
 from provision.diagnose.fix import Plan, carry_out, plan
@@ -65,16 +66,6 @@ DATES = {
 }
 """On which day each stage of the retirement is tried. The first two follow from Microsoft's calendar; the removal is
 switched on by hand."""
-LEGACY = {
-    "displayName": "Block legacy authentication",
-    "state": "enabled",
-    "conditions": {
-        "clientAppTypes": ["exchangeActiveSync", "other"],
-        "applications": {"includeApplications": ["All"]},
-        "users": {"includeUsers": ["All"]},
-    },
-    "grantControls": {"operator": "OR", "builtInControls": ["block"]},
-}
 POLICIES = {"none": None, "blocks-basic": "Block Basic", "allows-basic": "Allow Basic"}
 EXCHANGE, GRAPH = "00000002-0000-0ff1-ce00-000000000000", "00000003-0000-0000-c000-000000000000"
 SMTP_SCOPE, GRAPH_SCOPE = "https://outlook.office.com/SMTP.Send", "https://graph.microsoft.com/Mail.Send"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from policies import LEGACY
 
 from provision.diagnose.facts import NotKnown
 from provision.diagnose.gather import Asked, attempted
@@ -16,17 +17,6 @@ from provision.diagnose.judge import judge
 from provision.microsoft.credentials import sign_in
 from provision.sandbox import Sandbox
 from tests.diagnose.conftest import Clinic
-
-LEGACY = {
-    "displayName": "Block legacy authentication",
-    "state": "enabled",
-    "conditions": {
-        "clientAppTypes": ["exchangeActiveSync", "other"],
-        "applications": {"includeApplications": ["All"]},
-        "users": {"includeUsers": ["All"]},
-    },
-    "grantControls": {"operator": "OR", "builtInControls": ["block"]},
-}
 
 
 def defaults_on(clinic: Clinic) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from policies import LEGACY
 
 from provision.sandbox import published
 
@@ -88,23 +89,13 @@ def test_groups_hold_members_and_members_know_it(graph):
 
 
 def test_security_defaults_and_conditional_access_exclude_each_other(graph):
-    policy = {
-        "displayName": "Block legacy authentication",
-        "state": "enabled",
-        "conditions": {
-            "clientAppTypes": ["exchangeActiveSync", "other"],
-            "applications": {"includeApplications": ["All"]},
-            "users": {"includeUsers": ["All"]},
-        },
-        "grantControls": {"operator": "OR", "builtInControls": ["block"]},
-    }
     path = "/policies/identitySecurityDefaultsEnforcementPolicy"
     assert graph.call("PATCH", path, json={"isEnabled": True}).status_code == 204
-    refused = graph.call("POST", "/identity/conditionalAccess/policies", json=policy)
+    refused = graph.call("POST", "/identity/conditionalAccess/policies", json=LEGACY)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BadRequest")
     assert "Security Defaults is enabled in the tenant" in refused.json()["error"]["message"]
     assert graph.call("PATCH", path, json={"isEnabled": False}).status_code == 204
-    made = graph.ok("POST", "/identity/conditionalAccess/policies", json=policy)
+    made = graph.ok("POST", "/identity/conditionalAccess/policies", json=LEGACY)
     assert graph.call("PATCH", path, json={"isEnabled": True}).status_code == 400
     off = f"/identity/conditionalAccess/policies/{made['id']}"
     assert graph.call("PATCH", off, json={"state": "disabled"}).status_code == 204
