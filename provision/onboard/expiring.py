@@ -13,9 +13,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from provision.app import ownership
 from provision.app.layout import Layout
-from provision.app.preflight import registrations_of
 from provision.engine.environment import engine_environment
 from provision.engine.stack import StackRunner
 from provision.engine.state import State, backend_url, open_state
@@ -25,7 +23,7 @@ from provision.journal import Store, open_store
 from provision.journal.lease import peek
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.graph import Graph
-from provision.onboard.held import held
+from provision.onboard.finding import tenant_of
 from provision.onboard.project import Request, choose_stack, find_project, stacks_of
 from provision.onboard.rotating import journal_address, journal_key, tell_clocks
 from provision.secrets import expiry
@@ -203,26 +201,18 @@ def _of_stack(
         runner.export()  # a typing mistake, which it names
     source = runner.config_file.name
     settings = StackSettings.from_config(config, beside=project, source=source, project=runner.project_name)
-    endpoints = addresses.resolve(
-        metadata_host=settings.metadata_host, environment=settings.environment, environ=environ
-    )
-    how = credentials.read(
-        settings.credential, tenant_id=settings.tenant_id, client_id=settings.credential_client_id, environ=environ
-    )
-    credential, caller = sign_in(how, endpoints, prompt=say)
-    tag = ownership.stack_tag(runner.project_name, name, settings.instance_id)
     store = _store(state.backend, None, environ)
-    with Graph(credential, endpoints) as graph:
-        found = registrations_of(settings, graph, tag, lambda: held(runner.export_if_made()))
+    with tenant_of(runner, name, settings, say=say, environ=environ) as there:
+        found, graph = there.application, there.graph
         # One that Graph listed a moment ago and that is gone now is as good as none.
-        application = graph.application(found[0].object_id, with_certificates=True) if found else None
+        application = graph.application(found.object_id, with_certificates=True) if found else None
         tell_clocks(graph, say)
         if application is None:
             return None
         return expiry.read(
             application,
-            _known(runner, settings, _remembered(store, journal_key(caller.tenant_id, application.app_id))[1]),
-            tenant_id=caller.tenant_id,
+            _known(runner, settings, _remembered(store, journal_key(there.tenant_id, application.app_id))[1]),
+            tenant_id=there.tenant_id,
             stack=name,
             now=graph.now(),
             ahead=graph.ahead,

@@ -61,6 +61,16 @@ class Found:
     """A stack's; None where the registration was named by its client id."""
 
 
+@dataclass(frozen=True)
+class StackTenant:
+    """A stack's registration, None before there is one, and the line to its tenant."""
+
+    application: Application | None
+    graph: Graph = field(repr=False)
+    endpoints: Endpoints
+    tenant_id: str
+
+
 @contextlib.contextmanager
 def registration(target: Target, *, say: Say, environ: Mapping[str, str] = os.environ) -> Iterator[Found]:
     """The registration that is meant, for as long as the context lasts.
@@ -115,6 +125,28 @@ def _of_stack(target: Target, say: Say, environ: Mapping[str, str]) -> Iterator[
     settings = StackSettings.from_config(
         config, beside=project, source=runner.config_file.name, project=runner.project_name
     )
+    with tenant_of(runner, stack, settings, say=say, environ=environ) as there:
+        if there.application is None:
+            raise InvalidInput(f"The stack {stack} has no app registration yet.", remedy="Make it first: provision up.")
+        yield Found(there.application, there.graph, there.endpoints, there.tenant_id, settings.profile, stack, settings)
+
+
+@contextlib.contextmanager
+def tenant_of(
+    runner: StackRunner, stack: str, settings: StackSettings, *, say: Say, environ: Mapping[str, str]
+) -> Iterator[StackTenant]:
+    """Signs in to the tenant of a stack as its settings say, and finds its registration there.
+
+    Args:
+        runner: the stack's engine.
+        stack: the stack's name.
+        settings: the stack's, with what the command line asks for in their place.
+        say: told single lines on the way.
+        environ: the process's environment.
+
+    Raises:
+        SignInFailed, NotPermitted, Unreachable: as the names say.
+    """
     endpoints = addresses.resolve(
         metadata_host=settings.metadata_host, environment=settings.environment, environ=environ
     )
@@ -124,7 +156,5 @@ def _of_stack(target: Target, say: Say, environ: Mapping[str, str]) -> Iterator[
     credential, caller = sign_in(how, endpoints, prompt=say)
     tag = ownership.stack_tag(runner.project_name, stack, settings.instance_id)
     with Graph(credential, endpoints) as graph:
-        there = registrations_of(settings, graph, tag, lambda: held(runner.export_if_made()))
-        if not there:
-            raise InvalidInput(f"The stack {stack} has no app registration yet.", remedy="Make it first: provision up.")
-        yield Found(there[0], graph, endpoints, caller.tenant_id, settings.profile, stack, settings)
+        found = registrations_of(settings, graph, tag, lambda: held(runner.export_if_made()))
+        yield StackTenant(found[0] if found else None, graph, endpoints, caller.tenant_id)
