@@ -262,10 +262,7 @@ class _Reading:
         )
         name = (row or {}).get("AuthenticationPolicy")
         if not name:
-            organization = exchange.first(
-                "Get-OrganizationConfig", doing="read the organization's settings", recipients=False
-            )
-            name = (organization or {}).get("DefaultAuthenticationPolicy")
+            name = (self._organization or {}).get("DefaultAuthenticationPolicy")
         if not name:
             return None
         policy = exchange.first(
@@ -288,6 +285,12 @@ class _Reading:
     # The tenant
 
     @cached_property
+    def _organization(self) -> Row | None:
+        return self._need(self._exchange).first(
+            "Get-OrganizationConfig", doing="read the organization's settings", recipients=False
+        )
+
+    @cached_property
     def _policies(self) -> list[AccessPolicy] | NotKnown:
         return self._known(self._find_policies)
 
@@ -296,11 +299,7 @@ class _Reading:
 
     def _tenant(self) -> TenantFacts:
         policies = self._policies
-        organization = self._known(
-            lambda: self._need(self._exchange).first(
-                "Get-OrganizationConfig", doing="read the organization's settings", recipients=False
-            )
-        )
+        organization = self._known(lambda: self._organization)
         transport = self._known(lambda: Reader(self._need(self._exchange)).organization())
         return TenantFacts(
             id=self._tenant_id or NotKnown("nobody is signed in to the tenant"),
