@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision import report
 from provision.cli.target import add_stack
-from provision.errors import InvalidInput, ProblemsFound, ProvisionError, Undecided, Usage
+from provision.errors import InvalidInput, ProblemsFound, ProvisionError, StateUnavailable, Undecided, Usage
 
 if TYPE_CHECKING:
     from provision.mail.ews import Server
@@ -28,6 +28,7 @@ Subparsers = Any  # argparse does not name the type of add_subparsers()
 
 _WAYS = ("graph", "smtp", "ews")
 _SIGN_INS = ("paste", "device-code", "browser")
+_WITHOUT_STACK = "A registration without a stack is named by --client-id and --tenant."
 _SIGNS = {"done": "✓", "refused": "✗", "skipped": "-"}
 _MAX_SECRET_BYTES = 65_536
 _SHOWN = 88
@@ -147,6 +148,12 @@ def _needs_user(arguments: argparse.Namespace, ways: tuple[str, ...]) -> bool:
 
 
 def _of_stack(arguments: argparse.Namespace) -> tuple[Registration, Endpoints]:
+    """The registration of a stack.
+
+    Raises:
+        StateUnavailable: there is no such stack; where none was named, the way without one stands in the sentence.
+        InvalidInput: it has no registration yet.
+    """
     from provision.cli.progress import progress
     from provision.microsoft.product_sign_in import Registration
     from provision.onboard.project import Request
@@ -159,8 +166,13 @@ def _of_stack(arguments: argparse.Namespace) -> tuple[Registration, Endpoints]:
         tenant=arguments.tenant,
         metadata_host=arguments.metadata_host,
     )
-    stack = Onboarding.open(request, say=progress())
-    outputs = stack.outputs().outputs
+    try:
+        stack = Onboarding.open(request, say=progress())
+        outputs = stack.outputs().outputs
+    except StateUnavailable as missing:
+        if arguments.stack:
+            raise
+        raise StateUnavailable(missing.message, remedy=f"{missing.remedy} {_WITHOUT_STACK}".strip()) from None
     if not outputs.get("clientId"):
         raise InvalidInput(f"The stack {stack.stack} has no registration yet.", remedy="Make it first: provision up.")
     held = outputs.get("clientSecret")

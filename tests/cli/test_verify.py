@@ -186,6 +186,8 @@ def test_the_companys_own_exchange_by_ntlm(desk: Desk) -> None:
             "not an https:// address",
         ),
         (("--user", "a@b.example"), 8, "There is no stack"),
+        (("--user", "a@b.example"), 8, "A registration without a stack is named by --client-id and --tenant."),
+        (("--via", "secret"), 8, "A registration without a stack is named by --client-id and --tenant."),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(desk: Desk, arguments: tuple[str, ...], code: int, says: str) -> None:
