@@ -17,7 +17,8 @@ The tree::
     ├── Expiring                  13   a client secret in use has ended or ends soon
     ├── NotDelivered              14   a sink did not take or keep a new client secret; the old one stays valid
     ├── ProblemsFound             15   a check found what stands in the way of sending mail
-    └── Undecided                 16   a check found no cause, but could not look at everything that it takes
+    ├── Undecided                 16   a check found no cause, but could not look at everything that it takes
+    └── PartlyFailed              17   some tenants of a fleet failed; the others are done
 
 Only ``provision.cli`` turns them into output and an exit code. A message never contains a secret. An error
 that a Pulumi program raises inside the engine's run travels out of it whole, through the file that
@@ -167,3 +168,9 @@ class Undecided(ProvisionError):
     """No cause was found, but something that could stop mail could not be looked at."""
 
     exit_code = 16
+
+
+class PartlyFailed(ProvisionError):
+    """Some tenants of a fleet failed, each for a reason of its own; the others are done."""
+
+    exit_code = 17
