@@ -7,6 +7,8 @@ import getpass
 import json
 import os
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,14 @@ from provision.errors import InvalidInput, ProblemsFound, ProvisionError, Undeci
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from provision.diagnose.fix import Renewal
     from provision.diagnose.gather import Asked
     from provision.diagnose.judge import Diagnosis
     from provision.diagnose.layers import Way
     from provision.microsoft.credentials import Credential
+    from provision.onboard.rotating import Rotating
     from provision.onboard.stories import Onboarding
+    from provision.secrets.rotation import Wish
     from provision.settings.endpoints import Endpoints
     from provision.settings.stack import StackSettings
 
@@ -81,7 +86,14 @@ def _add_fix(group: Any) -> None:
     for flag, allows in FLAGS.items():
         group.add_argument(flag, action="store_true", help=f"with --fix, lowers security: {allows}")
     group.add_argument(
-        "--journal", help="with --fix: where switches' values before are kept (default: beside the state)"
+        "--sink",
+        action="append",
+        default=[],
+        metavar="KIND:PLACE",
+        help="with --fix: where a renewed client secret is used (docs/sinks.md); default: the stack's secretSinks",
+    )
+    group.add_argument(
+        "--journal", help="with --fix: where it is kept what was before and what is begun (default: beside the state)"
     )
 
 
@@ -123,10 +135,11 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         say(f"note: nobody is signed in, so only what needs no sign-in is looked at: {refused.message}")
     diagnosis = judge(gather(asked, endpoints, credential, tenant_id, say=say), asked.ways)
     if arguments.fix and credential is not None and tenant_id is not None:
-        _mend(
+        asked = _mend(
             arguments,
             diagnosis=diagnosis,
             asked=asked,
+            stack=stack,
             endpoints=endpoints,
             credential=credential,
             tenant_id=tenant_id,
@@ -144,47 +157,111 @@ def _mend(
     *,
     diagnosis: Diagnosis,
     asked: Asked,
+    stack: Onboarding | None,
     endpoints: Endpoints,
     credential: Credential,
     tenant_id: str,
-) -> None:
+) -> Asked:
     """Shows the plan, the better way out before it, and applies it when that is confirmed.
+
+    Returns:
+        What is to be looked at again: a product's secret of before a renewal is no longer the product's.
 
     Raises:
         Usage: it was not confirmed.
     """
-    from provision.diagnose.fix import carry_out, plan
+    from provision.diagnose.fix import RENEW_SECRET, Renewal, carry_out, plan
     from provision.diagnose.fix_flags import FLAGS
     from provision.diagnose.judge import advice
     from provision.engine.state import backend_url
     from provision.onboard.rotating import journal_address
 
     allowed = [flag for flag in FLAGS if getattr(arguments, flag.lstrip("-").replace("-", "_"))]
-    wanted = plan(diagnosis, asked, allowed)
-    for line in advice(diagnosis):
-        _say(f"note: {line}")
-    for step in wanted.steps:
-        _say(f"would {step.says} [{', '.join(step.rules)}]")
-    for one, reason in wanted.left:
-        _say(f"left alone: {one.rule.title} [{one.rule.id}]: {reason}")
-    if not wanted.steps:
-        _say("nothing to mend here")
-        return
-    if not arguments.yes:
-        _say("Do it? Type yes:")
-        if sys.stdin is None or sys.stdin.readline().strip() != "yes":
-            raise Usage("Nothing was changed: it was not confirmed.", remedy="Without a terminal, add --yes.")
     journal = journal_address(backend_url(arguments.backend), arguments.journal)
-    carry_out(
-        wanted,
-        diagnosis,
-        asked,
-        endpoints=endpoints,
-        credential=credential,
-        tenant_id=tenant_id,
-        journal=journal,
-        say=_say,
+    with ExitStack() as opened:
+        renewal = _renewal(arguments, diagnosis, stack, journal, opened)
+        wanted = plan(diagnosis, asked, allowed, renewal)
+        for line in advice(diagnosis):
+            _say(f"note: {line}")
+        for step in wanted.steps:
+            _say(f"would {step.says} [{', '.join(step.rules)}]")
+            for part in step.parts:
+                _say(f"  {part}")
+        for one, reason in wanted.left:
+            _say(f"left alone: {one.rule.title} [{one.rule.id}]: {reason}")
+        if not wanted.steps:
+            _say("nothing to mend here")
+            return asked
+        if not arguments.yes:
+            _say("Do it? Type yes:")
+            if sys.stdin is None or sys.stdin.readline().strip() != "yes":
+                raise Usage("Nothing was changed: it was not confirmed.", remedy="Without a terminal, add --yes.")
+        carry_out(
+            wanted,
+            diagnosis,
+            asked,
+            endpoints=endpoints,
+            credential=credential,
+            tenant_id=tenant_id,
+            journal=journal,
+            say=_say,
+            renewal=renewal if isinstance(renewal, Renewal) else None,
+        )
+    if not any(step.fix == RENEW_SECRET for step in wanted.steps):
+        return asked
+    return replace(asked, client_secret=_of_stack(stack)[2] if stack is not None else None)
+
+
+def _renewal(
+    arguments: argparse.Namespace, diagnosis: Diagnosis, stack: Onboarding | None, journal: str, opened: ExitStack
+) -> Renewal | str:
+    """How the client secret can be renewed, or why it cannot; asked only where that would mend something."""
+    from provision.diagnose.facts import NotKnown
+    from provision.diagnose.fix import RENEW_SECRET, Renewal, mendable
+    from provision.onboard.rotating import RotateRequest, Unstacked, unstacked
+    from provision.secrets.rotation import Wish
+
+    if not any(one.rule.fix == RENEW_SECRET for one in mendable(diagnosis)):
+        return ""
+    if isinstance(diagnosis.facts.registration.secrets, NotKnown):
+        return f"its secrets cannot be read here: {diagnosis.facts.registration.secrets.reason}"
+    if stack is None and not arguments.sink:
+        said = f"provision rotate --now --client-id {arguments.client_id} --sink KIND:PLACE"
+        return f"nothing says where the new value goes; add --sink (docs/sinks.md), or: {said}"
+    request = RotateRequest(wish=Wish(now=True), sinks=tuple(arguments.sink), journal=journal)
+    try:
+        if stack is not None:
+            rotating = opened.enter_context(stack.rotating(request))
+        else:
+            of = Unstacked(
+                arguments.client_id,
+                tenant=arguments.tenant,
+                metadata_host=arguments.metadata_host,
+                credential=arguments.credential,
+                profile=arguments.profile or "cloudex",
+            )
+            rotating = opened.enter_context(unstacked(of, request, say=progress()))
+        planned = rotating.plan(request.wish)
+    except ProvisionError as refused:
+        return f"it cannot be renewed: {refused.message} {refused.remedy}".rstrip()
+    kept = "keep it in the stack, where the product's operator reads it: provision outputs --show-secrets"
+    places = planned.steps if stack is None or arguments.sink or _has_sinks(stack) else (kept, *planned.steps)
+    return Renewal(
+        (f"in use now: {planned.in_use}", "make another and prove that it works", *places),
+        lambda: _rotate(rotating, request.wish),
     )
+
+
+def _has_sinks(stack: Onboarding) -> bool:
+    return bool(stack.settings().secret_sinks)
+
+
+def _rotate(rotating: Rotating, wish: Wish) -> None:
+    done = rotating.run(wish)
+    if done.active is not None:
+        _say(f"{rotating.name} now uses {rotating.slots.name(done.active.slot)} ({done.active.key_id})")
+    for note in done.notes:
+        _say(f"note: {note}")
 
 
 def _say(line: str) -> None:

@@ -4,7 +4,7 @@ name.
 Owns: which fix does what, and the plan. Does not own: asking a person (``cli``), when a cause is there (``judge``). A
 fix whose rule has a flag lowers security beyond the one mailbox; without its flag it stays in the plan as left alone.
 So does what a stack owns: two owners would undo each other's work, and only ``provision up`` keeps the state true.
-A client secret is not renewed here, for its value needs a place: ``provision rotate`` has them.
+A client secret is renewed by the caller (``Renewal``), who alone knows where its value goes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from provision.settings.endpoints import Endpoints
 
 ALLOWING_POLICY = "Allow Basic SMTP"
 """Name of the authentication policy that ``allow-basic-by-policy`` makes and assigns."""
+RENEW_SECRET = "renew-secret"  # noqa: S105 - a fix's name
+"""The fix that needs a ``Renewal``."""
 _WITHOUT_SWITCH = frozenset({"no-mailbox", "mailbox-type"})
 """Layers of mailboxes that do not have the switch "Authenticated SMTP"."""
 GRAPH_SCOPES = ("Mail.Send", "User.Read", "offline_access")
@@ -46,6 +48,18 @@ class Step:
     """What is done, as an order."""
     rules: tuple[str, ...]
     """The causes that it is for."""
+    parts: tuple[str, ...] = ()
+    """What belongs to it, a line each."""
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """How a client secret is renewed: nobody here knows where the new value is to go."""
+
+    parts: tuple[str, ...]
+    """What would be done, a line each."""
+    run: Callable[[], None]
+    """Does it, or raises a ``ProvisionError``; a secret in use is not taken away."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,7 @@ class Hands:
     tenant_id: str
     journal: str
     """Where the mailbox switches' values before are kept."""
+    renewal: Renewal | None = None
 
     @property
     def mailbox(self) -> str:
@@ -93,15 +108,23 @@ class Hands:
         return found
 
 
-def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str]) -> Plan:
-    """What ``--fix`` would do about the causes that stop mail.
+def mendable(diagnosis: Diagnosis) -> list[Finding]:
+    """What ``--fix`` looks at, each once: causes that stop mail, and of what will stop it later what has a fix."""
+    causes = [one for verdict in diagnosis.verdicts for one in verdict.causes]
+    later = [one for one in diagnosis.findings if one.rule.severity == "ends" and one.rule.fix is not None]
+    return list(dict.fromkeys([*causes, *later]))
+
+
+def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str], renewal: Renewal | str = "") -> Plan:
+    """What ``--fix`` would do.
 
     Args:
         diagnosis: the judgement.
         asked: what was asked.
         allowed: the flags that were given.
+        renewal: how the client secret is renewed, or why it cannot be.
     """
-    causes = list(dict.fromkeys(one for verdict in diagnosis.verdicts for one in verdict.causes))
+    causes = mendable(diagnosis)
     steps: dict[str, Step] = {}
     left = []
     for one in causes:
@@ -117,10 +140,12 @@ def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str]) -> Plan:
             left.append((one, f"it lowers security; {one.rule.flag} allows to {FLAGS[one.rule.flag]}"))
         elif name == "redirect" and asked.wanted_redirect is None:
             left.append((one, "the product's callback address is not known; give --redirect-uri"))
-        elif name not in steps:
-            steps[name] = Step(name, FIXES[name][0], (one.rule.id,))
+        elif name == RENEW_SECRET and isinstance(renewal, str):
+            left.append((one, renewal))
         else:
-            steps[name] = Step(name, FIXES[name][0], (*steps[name].rules, one.rule.id))
+            parts = renewal.parts if name == RENEW_SECRET and isinstance(renewal, Renewal) else ()
+            rules = steps[name].rules if name in steps else ()
+            steps[name] = Step(name, FIXES[name][0], (*rules, one.rule.id), parts)
     return Plan(tuple(steps.values()), tuple(left))
 
 
@@ -161,6 +186,7 @@ def carry_out(
     tenant_id: str,
     journal: str,
     say: Callable[[str], None],
+    renewal: Renewal | None = None,
 ) -> None:
     """Applies a plan, step after step; a step that is done already changes nothing.
 
@@ -173,9 +199,10 @@ def carry_out(
         tenant_id: the tenant's.
         journal: the address of the journal's place, for ``provision smtp-auth undo``.
         say: told each step that is done.
+        renewal: how the client secret is renewed, where the plan has that step.
 
     Raises:
-        NotPermitted, InvalidInput, Unreachable: what was done before stays done; running again goes on.
+        ProvisionError: a step was refused; what was done before stays done; running again goes on.
     """
     with ExitStack() as opened:
         hands = Hands(
@@ -186,6 +213,7 @@ def carry_out(
             opened.enter_context(Directory(credential, endpoints)),
             tenant_id,
             journal,
+            renewal,
         )
         for step in wanted.steps:
             FIXES[step.fix][1](hands)
@@ -218,6 +246,12 @@ def _consent(hands: Hands) -> None:
         hands.directory.consent(client_id, GRAPH_APP_ID, GRAPH_SCOPES)
     if "smtp-oauth" in ways:
         hands.directory.consent(client_id, EXCHANGE_APP_ID, ("SMTP.Send",))
+
+
+def _renew_secret(hands: Hands) -> None:
+    if hands.renewal is None:
+        raise InvalidInput("Nothing says where the new client secret goes.", remedy="Name its place: --sink.")
+    hands.renewal.run()
 
 
 def _security_defaults_off(hands: Hands) -> None:
@@ -265,6 +299,7 @@ FIXES: dict[str, tuple[str, Callable[[Hands], None]]] = {
         _enable_smtp_auth,
     ),
     "redirect": ("register the redirect URI as Web, letter by letter, and nowhere else", _redirect),
+    RENEW_SECRET: ("renew the client secret, as provision rotate --now does", _renew_secret),
     "consent": ("consent to the permissions for the whole tenant", _consent),
     "security-defaults-off": ("turn Security Defaults off for the whole tenant", _security_defaults_off),
     "exclude-from-policy": ("take this account out of the policies that block it", _exclude_from_policy),

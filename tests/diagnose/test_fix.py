@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provision.cli import run
-from provision.diagnose.fix import FIXES, carry_out, plan
+from provision.diagnose.fix import FIXES, Plan, Renewal, carry_out, plan
 from provision.diagnose.fix_flags import FLAGS
 from provision.diagnose.gather import Asked
 from provision.diagnose.judge import judge
@@ -160,6 +160,19 @@ def test_what_a_stack_owns_is_left_to_its_program(
     assert [reason for _, reason in wanted.left if reason.endswith("then provision up --stack acme")] == [
         reason for _, reason in wanted.left
     ]
+
+
+@pytest.mark.parametrize("story", ["secret-missing", "secret-expired", "secret-expires-soon", "secret-refused"])
+def test_a_secret_is_renewed_where_its_place_is_known_and_else_the_command_is_said(story: str) -> None:
+    """One that ends within days too, although it stops nothing yet."""
+    asked = Asked(("graph",), mailbox="ada@contoso.com")
+    diagnosis = judge(with_facts(GOOD, **STORIES[story]), asked.ways)
+    (step,) = plan(diagnosis, asked, [], Renewal(("write it to envfile:/srv/mail.env",), lambda: None)).steps
+    assert (step.rules, step.parts) == ((story,), ("write it to envfile:/srv/mail.env",))
+    wanted = plan(diagnosis, asked, [], "provision rotate does it")
+    assert (wanted.steps, [reason for _, reason in wanted.left]) == ((), ["provision rotate does it"])
+    well = judge(GOOD, asked.ways)
+    assert plan(well, asked, [], Renewal((), lambda: None)) == Plan((), ()), "nothing is renewed without a cause"
 
 
 def test_the_command_shows_its_plan_and_changes_nothing_unconfirmed(

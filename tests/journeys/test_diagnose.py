@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -65,6 +66,63 @@ def test_a_stack_s_wrong_redirect_is_named_and_left_to_provision_up(trial: Trial
     assert provision(trial, "up", *STACK).returncode == 0
     assert redirects(trial) == right
     assert provision(trial, *asked).returncode == 0
+
+
+def secrets(trial: Trial, client_id: str) -> list[str]:
+    """The names of a registration's client secrets."""
+    (app,) = [app for app in trial.get("/applications") if app["appId"] == client_id]
+    return [one["displayName"] for one in app["passwordCredentials"]]
+
+
+def test_a_stack_s_expired_secret_is_renewed_where_the_stack_says(trial: Trial) -> None:
+    """Half a year on, mail has stopped: the plan names the place, and afterwards the product's file has what works."""
+    file = trial.project / "mail.env"
+    made = trial.run([*trial.up_command(), "--secret-months", "6", "--sink", f"envfile:{file}"])
+    assert made.returncode == 0, made.stderr
+    before = trial.outputs()
+    (ada,) = trial.sandbox.new_people(trial.tenant, {"alias": "patient"})
+    asked = ("diagnose", "--via", "graph", "--mailbox", ada.user_principal_name, *STACK)
+    trial.sandbox.set_faults(clock_skew=200 * 86400.0)
+    ill = provision(trial, *asked)
+    assert (ill.returncode, "[secret-expired]" in ill.stdout) == (15, True), ill.stdout + ill.stderr
+    mended = provision(trial, *asked, "--fix", "--yes")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    plan = mended.stderr[: mended.stderr.index("done: renew the client secret")]
+    assert "would renew the client secret, as provision rotate --now does [secret-expired, secret-refused]" in plan
+    assert f"  write it to envfile:{file}#MAIL_CLIENT_SECRET" in plan
+    after = trial.outputs()
+    assert after["secretKeyId"] != before["secretKeyId"]
+    assert file.read_text().strip() == f"MAIL_CLIENT_SECRET={after['clientSecret']}"
+    assert after["clientSecret"] not in mended.stdout + mended.stderr
+    assert trial.token(str(after["clientId"]), str(after["clientSecret"]))
+    assert provision(trial, *asked).returncode == 0
+
+
+def test_a_hand_made_registration_s_secret_is_renewed_only_where_its_place_is_named(trial: Trial) -> None:
+    """Without a place the command to give it one is said; a place that cannot be written stops the renewal."""
+    file = trial.project / "mail.env"
+    made = trial.request("POST", "/applications", {"displayName": "by hand", "signInAudience": "AzureADMyOrg"})
+    client_id = str(made.raise_for_status().json()["appId"])
+    end = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    body = {"passwordCredential": {"displayName": "clicked", "endDateTime": end}}
+    trial.request("POST", f"/applications/{made.json()['id']}/addPassword", body).raise_for_status()
+    trial.sandbox.set_faults(clock_skew=3 * 86400.0)
+    asked = ("diagnose", "--via", "graph", "--client-id", client_id, "--fix", "--yes")
+    nowhere = provision(trial, *asked)
+    assert nowhere.returncode == 15, nowhere.stderr
+    assert f"provision rotate --now --client-id {client_id} --sink KIND:PLACE" in nowhere.stderr
+    refused = provision(trial, *asked, "--sink", "envfile:/nowhere/mail.env")
+    assert (
+        refused.returncode,
+        "it cannot be renewed: /nowhere/mail.env cannot be written: /nowhere is not a folder" in refused.stderr,
+    ) == (15, True), refused.stderr
+    unasked = provision(trial, *asked[:-1], "--sink", f"envfile:{file}")
+    assert (unasked.returncode, "would renew the client secret" in unasked.stderr) == (2, True), unasked.stderr
+    assert secrets(trial, client_id) == ["clicked"], "no secret was made so far"
+    done = provision(trial, *asked, "--sink", f"envfile:{file}")
+    assert "secret-expired" not in done.stdout, done.stdout + done.stderr
+    assert secrets(trial, client_id) == ["clicked", "CLOUDEX Secret A"]
+    assert trial.token(client_id, file.read_text().strip().removeprefix("MAIL_CLIENT_SECRET="))
 
 
 def test_a_page_for_a_person_is_written_and_opens_without_a_network(

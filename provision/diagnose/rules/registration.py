@@ -225,6 +225,7 @@ def multitenant_unverified(registration_multitenant: bool, registration_verified
         portal=f"{_APP} > Certificates & secrets > New client secret",
         command="provision rotate --now",
     ),
+    fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
 )
 def secret_missing(registration_secrets: tuple[Secret, ...]) -> Seen:
@@ -244,6 +245,7 @@ def secret_missing(registration_secrets: tuple[Secret, ...]) -> Seen:
         portal=f"{_APP} > Certificates & secrets > New client secret",
         command="provision rotate --now",
     ),
+    fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
 )
 def secret_expired(registration_secrets: tuple[Secret, ...], now: datetime) -> Seen:
@@ -264,6 +266,7 @@ def secret_expired(registration_secrets: tuple[Secret, ...], now: datetime) -> S
         portal=f"{_APP} > Certificates & secrets",
         command="provision rotate",
     ),
+    fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
 )
 def secret_expires_soon(registration_secrets: tuple[Secret, ...], now: datetime) -> Seen:
@@ -288,6 +291,7 @@ def secret_expires_soon(registration_secrets: tuple[Secret, ...], now: datetime)
         portal=f"{_APP} > Certificates & secrets > New client secret",
         command="provision rotate --now",
     ),
+    fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/reference-error-codes",
 )
 def secret_refused(attempt_secret_works: bool) -> Seen:
