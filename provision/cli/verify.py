@@ -403,7 +403,8 @@ def _explained(stage: Stage) -> tuple[str, str]:
     codes = explain(stage.said).codes if stage.outcome == "refused" else ()
     if not codes:
         return "", stage.remedy
-    return codes[0].means, stage.remedy if stage.exact else codes[0].remedy
+    knows_more = stage.exact or (codes[0].general and stage.remedy)
+    return codes[0].means, stage.remedy if knows_more else codes[0].remedy
 
 
 def _document(wish: Wish, timeline: Timeline, untried: tuple[str, ...], hints: list[str]) -> dict[str, Any]:

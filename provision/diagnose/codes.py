@@ -1,12 +1,13 @@
-"""What Microsoft's and Google's answers mean: a row for each SMTP reply, AADSTS code, Graph code, broken connection.
+"""What Microsoft's and Google's answers mean: a row for each SMTP reply, AADSTS code, Graph or EWS refusal, broken
+connection.
 
 Owns: the words by which an answer is known, its meaning, what to do, the layers that it can come from. Does not own:
 finding them in a text (``explain``). Microsoft says never to branch on AADSTS numbers ("Microsoft Entra authentication
 and authorization error codes", "ref" below); they choose help text here, and rank causes that were found otherwise.
 
 Phrases are compared without spaces and letter case, for texts are wrapped and localized around them. ``general`` rows
-count only when no other row of the same enhanced status is met. "not read" in ``source``: Microsoft's own text for it
-was not found; the row follows reports.
+count only when no other row of the same enhanced status is met, and say less than who tried it himself knows.
+"not read" in ``source``: Microsoft's own text for it was not found; the row follows reports.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Code:
     id: str
     """Stable name: ``AADSTS50011``, ``smtp-tenant-off``."""
     family: str
-    """smtp, entra, graph, google or connection."""
+    """smtp, entra, graph, ews, google or connection; unknown for what stands for all others."""
     means: str
     """One sentence."""
     remedy: str
@@ -637,6 +638,129 @@ _GRAPH = (
     ),
 )
 
+_CONTROL = "Microsoft, Control access to EWS in Exchange (Understand HTTP 403 responses in Exchange Online)"
+_EWS_ENDS = (
+    "Send through Microsoft Graph: Exchange Online switches Exchange Web Services off from 1 October 2026, and ends "
+    "them for everybody on 1 April 2027."
+)
+_OWN_SERVERS = "The company's own Exchange servers keep EWS."
+
+_EWS = (
+    Code(
+        "ews-disabled",
+        "ews",
+        "Exchange Web Services are off for the organization or for this mailbox: one EwsEnabled that is False is "
+        "enough, and since 1 October 2026 one that is empty for the organization counts as False.",
+        f"{_EWS_ENDS} Until then an administrator can set EwsEnabled to True for the organization and for the mailbox, "
+        f"and must list the application in EwsAllowedAppIDs. {_OWN_SERVERS}",
+        ("EWS is disabled for this user or tenant",),
+        layers=("ews-off", "retired"),
+        source=f"{_CONTROL}; MC1015893; MC1227454",
+    ),
+    Code(
+        "ews-blocked",
+        "ews",
+        "A list keeps this client from Exchange Web Services: the application is not in EwsAllowedAppIDs, or its "
+        "User-Agent is not in EwsAllowList or is in EwsBlockList. The answer does not tell which; both must let it in.",
+        f"{_EWS_ENDS} Until then: Get-OrganizationConfig -RetrieveEwsOperationAccessPolicy | Format-List "
+        "EwsAllowedAppIDs,EwsApplicationAccessPolicy,EwsAllowList,EwsBlockList shows the lists; a change to "
+        f"EwsAllowedAppIDs takes up to 24 hours. {_OWN_SERVERS}",
+        ("EWS is blocked by policy for this user or tenant",),
+        layers=("ews-list",),
+        source=_CONTROL,
+    ),
+    Code(
+        "ews-policy",
+        "ews",
+        "Exchange Online refuses Exchange Web Services by a setting; what its header X-EWS-Policy-Reason says is "
+        "missing or not known here.",
+        f"Copy the header's whole line. {_EWS_ENDS}",
+        ("X-EWS-Policy-Reason",),
+        layers=("ews-off", "ews-list", "retired"),
+        source=_CONTROL,
+    ),
+    Code(
+        "ews-lists-without-policy",
+        "ews",
+        "EwsAllowList or EwsBlockList was to be set without saying which of the two counts.",
+        "Name it in the same command: -EwsApplicationAccessPolicy EnforceAllowList (or EnforceBlockList). These lists "
+        "hold for Microsoft Graph, too.",
+        ("EwsApplicationAccessPolicy must be specified",),
+        layers=("ews-list",),
+        source=f"MicrosoftDocs/microsoft-365-docs#10002; {_CONTROL}",
+    ),
+    Code(
+        "ews-scope",
+        "ews",
+        "The token carries no permission for Exchange Web Services.",
+        f"{_EWS_ENDS} Until then: {_APP} > API permissions > APIs my organization uses > Office 365 Exchange Online > "
+        "EWS.AccessAsUser.All (the application's own token: full_access_as_app) > Grant admin consent.",
+        ("The token contains not enough scope to make this call",),
+        layers=("consent",),
+        source="clients' logs (x-ms-diagnostics 2000008); Microsoft, Authenticate an EWS application by using OAuth",
+    ),
+    Code(
+        "ews-audience",
+        "ews",
+        "The token is for something else than Exchange Online; one for Microsoft Graph is the classic.",
+        "Ask for https://outlook.office365.com/EWS.AccessAsUser.All. A token for Microsoft Graph sends through "
+        "Microsoft Graph (sendMail), which needs no EWS.",
+        ("The audience claim value is invalid",),
+        layers=("token",),
+        source="clients' logs (x-ms-diagnostics 2000003)",
+    ),
+    Code(
+        "ews-sign-in",
+        "ews",
+        "Exchange does not accept the sign-in. Exchange Online takes no password for Exchange Web Services, only a "
+        "token of its own; a server of the company's own takes NTLM, Basic or a token, as it is set up.",
+        "With Exchange Online get a fresh token for https://outlook.office365.com, or better: send through Microsoft "
+        "Graph. With an own server check DOMAIN\\user and the password.",
+        ("Exchange does not accept the sign-in",),
+        layers=("token", "credentials"),
+        general=True,
+        source="this toolkit's own sentence for HTTP 401",
+    ),
+    Code(
+        "ews-impersonation",
+        "ews",
+        "Whoever signed in may not act in this mailbox' name.",
+        "With Exchange Online the application needs full_access_as_app with admin consent; on an own server: "
+        "New-ManagementRoleAssignment -Role ApplicationImpersonation -User NAME.",
+        ("The account does not have permission to impersonate the requested user",),
+        layers=("consent",),
+        source="Microsoft, Configure impersonation; quoted by public clients",
+    ),
+    Code(
+        "ews-nobody-named",
+        "ews",
+        "The application signed in as itself and did not say for which mailbox.",
+        "Let the product send an ExchangeImpersonation header, or let it sign in as the user (EWS.AccessAsUser.All).",
+        ("ExchangeImpersonation SOAP header must be present",),
+        layers=("token",),
+        source="quoted by public clients",
+    ),
+    Code(
+        "ews-no-mailbox",
+        "ews",
+        "No mailbox has this address here: no licence, deleted, or on the company's own server.",
+        f"Check the address; {_ADMIN} > Users > Active users > the user > Licenses and apps > Exchange Online. Where "
+        "it is on an own server, ask that one.",
+        ("The SMTP address has no mailbox associated with it", "ErrorNonExistentMailbox"),
+        layers=("no-mailbox",),
+        source="Microsoft, Known issues with Microsoft Graph; ResponseCode (EWS reference)",
+    ),
+    Code(
+        "ews-busy",
+        "ews",
+        "Too many requests for now.",
+        "Wait as long as BackOffMilliseconds or Retry-After says, then go on more slowly.",
+        ("ErrorServerBusy",),
+        layers=("connections",),
+        source="Microsoft, EWS throttling in Exchange",
+    ),
+)
+
 
 def _connection(name: str, means: str, remedy: str, *phrases: str, layer: str = "network") -> Code:
     return Code(f"connection-{name}", "connection", means, remedy, phrases, layers=(layer,), source="operating systems")
@@ -686,14 +810,14 @@ _CONNECTION = (
 
 UNKNOWN = Code(
     "answer-unknown",
-    "smtp",
+    "unknown",
     "The server refused, in words that are not known here.",
     "Read the answer itself; Entra admin center > Monitoring > Sign-in logs may show the reason.",
     source="this toolkit",
 )
 """Stands for a live refusal that no other row fits; no text matches it."""
 
-CODES: tuple[Code, ...] = (*_SMTP, *_GOOGLE, *_ENTRA, *_GRAPH, *_CONNECTION, UNKNOWN)
+CODES: tuple[Code, ...] = (*_SMTP, *_GOOGLE, *_ENTRA, *_GRAPH, *_EWS, *_CONNECTION, UNKNOWN)
 """Every answer that is known; a new one is a row."""
 
 BY_ID: dict[str, Code] = {code.id: code for code in CODES}

@@ -122,8 +122,11 @@ def _aadsts(text: str) -> list[str]:
 _CONTAINS = {
     "smtp-security-defaults": ("smtp-account-locked",),
     "graph-ErrorSendAsDenied": ("smtp-send-as",),
+    "ews-disabled": ("ews-policy",),
+    "ews-blocked": ("ews-policy",),
+    "ews-audience": ("ews-sign-in",),
 }
-"""Answers whose words contain those of others."""
+"""Answers whose words contain those of others, or come with them."""
 
 
 def _without_shadows(codes: list[Code]) -> list[Code]:

@@ -170,6 +170,17 @@ def test_the_companys_own_exchange_by_ntlm(desk: Desk) -> None:
     assert ada["password"] not in done.stdout + done.stderr
 
 
+def test_a_wrong_password_at_an_own_exchange_is_mended_as_its_way_of_signing_in_wants(desk: Desk) -> None:
+    sandbox = desk.entra.sandbox
+    (ada,) = sandbox.new_accounts(desk.entra.tenant, {"alias": "ada"})
+    where = ("--ews-url", f"{sandbox.base_url}/_onpremises/EWS/Exchange.asmx", "--ews-auth", "ntlm")
+    options = ("--via", "ews", "--user", ada["mail"], "--ews-user", ada["domainUser"], *where)
+    done = desk.run(*options, "--password-file", "-", said="wrong")
+    assert done.returncode == 15, done.stdout + done.stderr
+    assert "means: Exchange does not accept the sign-in." in done.stdout
+    assert "try --ews-auth basic" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

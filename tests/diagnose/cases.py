@@ -28,7 +28,7 @@ GOOD = Facts(
         modern_blocked_by=(),
         smtp_disabled=True,
         legacy_tls=False,
-        ews_enabled=None,
+        ews_enabled=True,
         basic_kept=False,
     ),
     mailbox=MailboxFacts(
@@ -121,7 +121,7 @@ STORIES: dict[str, dict[str, Any]] = {
     "basic-smtp-off-by-default": {"now": datetime(2027, 1, 2, tzinfo=UTC)},
     "basic-smtp-ends": {},
     "ews-retired": {"now": datetime(2027, 4, 1, tzinfo=UTC)},
-    "ews-off": {},
+    "ews-off": {"tenant_ews_enabled": None},
     "ews-ends": {},
     "no-mail-exchanger": {"domain_mx": ()},
     "mail-exchanger-elsewhere": {"domain_mx": ("mx.filter.example",)},
@@ -134,5 +134,5 @@ STORIES: dict[str, dict[str, Any]] = {
     "dmarc-watches-only": {"domain_dmarc": "v=DMARC1; p=none"},
 }
 """What makes each rule speak, changed about the good tenant."""
-ALWAYS = {"basic-smtp-ends", "ews-off", "ews-ends"}
+ALWAYS = {"basic-smtp-ends", "ews-ends"}
 """Rules that speak about the good tenant, too: dates."""

@@ -46,6 +46,29 @@ REPLIES = {
     "450 4.2.1 Peak SMTP relay limit exceeded for customer.": "google-relay-peak",
 }
 
+CONTROL = "HTTP/1.1 403 Forbidden\r\nrequest-id: 1\r\nX-EWS-Policy-Reason: "
+EWS = {
+    f"{CONTROL}EWS is disabled for this user or tenant": ["ews-disabled"],
+    f"{CONTROL}EWS is blocked by policy for this user or tenant": ["ews-blocked"],
+    f"{CONTROL}EWS is closed on Sundays": ["ews-policy"],
+    "TransportError: Unknown failure in response. Code: 403 headers: {'X-EWS-Policy-Reason': 'EWS is disabled for this "
+    "user or tenant'} content: ": ["ews-disabled"],
+    "EwsApplicationAccessPolicy must be specified if to set EwsAllowList or EwsBlockList.": [
+        "ews-lists-without-policy"
+    ],
+    'x-ms-diagnostics: 2000008;reason="The token contains not enough scope to make this call.";': ["ews-scope"],
+    "Exchange does not accept the sign-in to open the mailbox (HTTP 401: The audience claim value is invalid 'x'.).": [
+        "ews-audience"
+    ],
+    "Exchange does not accept the sign-in to open the mailbox (HTTP 401).": ["ews-sign-in"],
+    "ErrorImpersonateUserDenied: The account does not have permission to impersonate the requested user.": [
+        "ews-impersonation"
+    ],
+    "ExchangeImpersonation SOAP header must be present for this type of OAuth token.": ["ews-nobody-named"],
+    "The SMTP address has no mailbox associated with it.": ["ews-no-mailbox"],
+    "ErrorServerBusy: The server cannot service this request right now.": ["ews-busy"],
+}
+
 AADSTS = [
     "50011", "500113", "900971", "50020", "50034", "50053", "50057", "50126", "50076", "50079", "50072", "50105",
     "50173", "50194", "53000", "53003", "530034", "530035", "54005", "65001", "65004", "650056", "650057", "70008",
@@ -67,6 +90,19 @@ def first(text: str) -> str | None:
 @pytest.mark.parametrize(("reply", "expected"), REPLIES.items(), ids=lambda value: value[:40])
 def test_each_smtp_reply_is_known_by_its_words(reply, expected):
     assert first(reply) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), EWS.items(), ids=lambda value: str(value)[-40:])
+def test_each_refusal_of_exchange_web_services_is_known_once(text, expected):
+    assert [code.id for code in explain(text).codes] == expected
+
+
+@pytest.mark.parametrize("id", ["ews-disabled", "ews-blocked"])
+def test_a_refusal_that_ends_with_the_service_leads_to_graph_first_and_spares_own_servers(id):
+    remedy = BY_ID[id].remedy
+    assert remedy.startswith("Send through Microsoft Graph")
+    assert "1 April 2027" in remedy
+    assert remedy.endswith("The company's own Exchange servers keep EWS.")
 
 
 @pytest.mark.parametrize("number", AADSTS)

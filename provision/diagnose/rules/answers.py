@@ -16,6 +16,7 @@ _LINKS = {
     "entra": "https://login.microsoftonline.com/error?code={}",
     "google": "https://support.google.com/a/answer/3726730",
     "graph": "https://learn.microsoft.com/graph/errors",
+    "ews": "https://learn.microsoft.com/exchange/client-developer/exchange-web-services/how-to-control-access-to-ews-in-exchange",
 }
 _SMTP = (
     "https://learn.microsoft.com/exchange/mail-flow-best-practices/"
@@ -47,8 +48,8 @@ def of_code(code: Code) -> Rule:
 def _ways(code: Code) -> tuple[Way, ...]:
     if code.family in {"smtp", "google"}:
         return ("smtp-oauth", "smtp-basic")
-    if code.family == "graph":
-        return ("graph",)
+    if code.family in {"graph", "ews"}:
+        return tuple(way for way in WAYS if way == code.family)
     met = {way for layer in code.layers for way in _WAYS[layer]}
     return tuple(way for way in WAYS if way in met) or tuple(WAYS)
 
