@@ -227,7 +227,7 @@ def _renewal(
         return f"its secrets cannot be read here: {diagnosis.facts.registration.secrets.reason}"
     if stack is None and not arguments.sink:
         said = f"provision rotate --now --client-id {arguments.client_id} --sink KIND:PLACE"
-        return f"nothing says where the new value goes; add --sink (docs/sinks.md), or: {said}"
+        return f"nothing says where the new value goes; add --sink KIND:PLACE (docs/sinks.md), or run: {said}"
     request = RotateRequest(wish=Wish(now=True), sinks=tuple(arguments.sink), journal=journal)
     try:
         if stack is not None:

@@ -71,6 +71,8 @@ class MailboxFacts:
     """Name of the authentication policy that blocks Basic SMTP for it; None when none does."""
     restricted: bool | NotKnown = NO_MAILBOX_NAMED
     """Whether Microsoft restricts it as a sender (``Get-BlockedSenderAddress``)."""
+    stack: str | NotKnown | None = NO_MAILBOX_NAMED
+    """The stack whose program says how its switch is to be; None for none that was named."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class RegistrationFacts:
     """``servicePrincipal.accountEnabled``."""
     unassigned: bool | NotKnown = NO_REGISTRATION_NAMED
     """Whether assignment is required and this mailbox's user has none."""
+    stack: str | NotKnown | None = NO_REGISTRATION_NAMED
+    """The stack whose program says how it is to be; None for none that was named."""
 
 
 @dataclass(frozen=True)

@@ -131,9 +131,8 @@ def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str], renewal: 
         name = one.rule.fix
         if name is None:
             left.append((one, "a person must do it"))
-        elif asked.stack is not None and _is_owned(one, asked):
-            said = f"provision refresh --stack {asked.stack}, then provision up --stack {asked.stack}"
-            left.append((one, f"the stack owns it; put it right by: {said}"))
+        elif one.stack is not None:
+            left.append((one, f"the stack owns it; put it right by: {one.remedy.command}"))
         elif (stays := _in_vain(one, diagnosis)) is not None:
             left.append((one, f"it would help nothing before this is mended: {stays.rule.title}"))
         elif one.rule.flag is not None and one.rule.flag not in allowed:
@@ -147,16 +146,6 @@ def plan(diagnosis: Diagnosis, asked: Asked, allowed: Collection[str], renewal: 
             rules = steps[name].rules if name in steps else ()
             steps[name] = Step(name, FIXES[name][0], (*rules, one.rule.id), parts)
     return Plan(tuple(steps.values()), tuple(left))
-
-
-def _is_owned(one: Finding, asked: Asked) -> bool:
-    """Whether a stack's program says what is to be there: the registration's own, and the switch of its mailboxes.
-
-    The program consents for Microsoft Graph alone, so that consent to SMTP.Send is nobody else's.
-    """
-    if one.rule.fix == "enable-smtp-auth":
-        return (asked.mailbox or "").lower() in {address.lower() for address in asked.stack_mailboxes}
-    return one.rule.remedy.command == "provision up"
 
 
 def _in_vain(one: Finding, diagnosis: Diagnosis) -> Finding | None:

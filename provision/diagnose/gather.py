@@ -232,7 +232,11 @@ class _Reading:
             ews_enabled=_property(cas, "EwsEnabled"),
             policy_blocks=self._known(self._blocking_policy),
             restricted=self._known(self._restricted),
+            stack=self._asked.stack if self._is_stacked(self._asked.mailbox) else None,
         )
+
+    def _is_stacked(self, mailbox: str) -> bool:
+        return mailbox.lower() in {address.lower() for address in self._asked.stack_mailboxes}
 
     def _cas(self) -> Row | None:
         return self._need(self._exchange).first(
@@ -347,6 +351,7 @@ class _Reading:
             granted=self._of_door(door, self._granted),
             granted_roles=self._of_door(door, lambda there: tuple(self._need(self._directory).granted_roles(there))),
             unassigned=self._of_door(door, self._unassigned),
+            stack=self._asked.stack,
         )
 
     def _of_door(self, door: Door | NotKnown | None, read: Callable[[Door], T]) -> T | NotKnown:

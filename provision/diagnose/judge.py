@@ -46,6 +46,8 @@ class Finding:
     """For which ways a server's answer says the same."""
     refuted: tuple[Way, ...] = ()
     """For which ways an attempt got through all the same."""
+    stack: str | None = None
+    """The stack whose program says how this is to be; None where no stack does."""
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -121,7 +123,8 @@ def judge(facts: Facts, ways: Iterable[Way], rules: Iterable[Rule] = RULES) -> D
         if missing := rule.missing(facts):
             skipped.append(Skipped(rule, missing))
         elif (seen := rule.look(facts)) is not None:
-            found.append(Finding(rule, seen, _filled(rule.remedy, facts)))
+            stack = _stack(rule, facts)
+            found.append(Finding(rule, seen, _filled(rule.remedy, facts, stack), stack=stack))
         else:
             passed.append(rule)
     works = facts.attempt.works if isinstance(facts.attempt.works, tuple) else ()
@@ -224,13 +227,33 @@ def _ranked(findings: Iterable[Finding], ways: tuple[Way, ...]) -> list[Finding]
     return sorted(findings, key=rank)
 
 
-def _filled(remedy: Remedy, facts: Facts) -> Remedy:
-    """The remedy with this tenant's names; what is not known stays a word in capitals."""
+def _stack(rule: Rule, facts: Facts) -> str | None:
+    """Whose program says how this is to be: of the registration its own, of a mailbox that of its switch.
+
+    A stack's program consents for Microsoft Graph alone, so that consent to SMTP.Send is nobody else's.
+    """
+    if rule.remedy.up is None:
+        return None
+    stack = facts.registration.stack if rule.family == "registration" else facts.mailbox.stack
+    return stack if isinstance(stack, str) else None
+
+
+def _filled(remedy: Remedy, facts: Facts, stack: str | None) -> Remedy:
+    """The remedy with this tenant's names; what is not known stays a word in capitals.
+
+    What a stack owns is put right by its program: ``provision up`` compares with Pulumi's state, which does not have
+    what somebody clicked before ``provision refresh`` has read it.
+    """
     blocking = facts.tenant.legacy_blocked_by
+    registration = facts.registration
+    client_id = _text(registration.client_id) or "CLIENT-ID"
+    whole = registration.stack if isinstance(registration.stack, str) else None
     names = {
         "mailbox": facts.mailbox.address if isinstance(facts.mailbox.address, str) else "USER@DOMAIN",
-        "client": _text(facts.registration.name) or _text(facts.registration.client_id) or "the application",
-        "redirect": _text(facts.registration.wanted_redirect) or "the address that the product shows",
+        "client": _text(registration.name) or _text(registration.client_id) or "the application",
+        "client_id": client_id,
+        "which": f"--stack {whole}" if whole else f"--client-id {client_id} --sink KIND:PLACE",
+        "redirect": _text(registration.wanted_redirect) or "the address that the product shows",
         "policy": blocking[0] if isinstance(blocking, tuple) and blocking else "POLICY",
         "domain": _text(facts.domain.name) or "DOMAIN",
     }
@@ -240,12 +263,14 @@ def _filled(remedy: Remedy, facts: Facts) -> Remedy:
             text = text.replace("{" + name + "}", value)
         return text
 
+    up = f"provision refresh --stack {stack} && provision up --stack {stack} {remedy.up}".rstrip()
     return replace(
         remedy,
         say=fill(remedy.say),
         portal=fill(remedy.portal),
         powershell=tuple(fill(line) for line in remedy.powershell),
-        command=fill(remedy.command),
+        graph=tuple(fill(line) for line in remedy.graph),
+        command=fill(remedy.command) if stack is None else up,
     )
 
 

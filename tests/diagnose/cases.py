@@ -43,6 +43,7 @@ GOOD = Facts(
         ews_enabled=None,
         policy_blocks=None,
         restricted=False,
+        stack=None,
     ),
     registration=RegistrationFacts(
         client_id="11111111-2222-3333-4444-555566667777",
@@ -63,6 +64,7 @@ GOOD = Facts(
         enterprise=True,
         enabled=True,
         unassigned=False,
+        stack=None,
     ),
     attempt=AttemptFacts(works=(), tls="TLSv1.3", secret_works=True),
     token=TokenFacts("https://outlook.office.com", ("SMTP.Send",), NOW + timedelta(hours=1), "ada@contoso.com"),

@@ -15,10 +15,11 @@ from provision.diagnose import facts as facts_
 from provision.diagnose.codes import BY_ID
 from provision.diagnose.explain import explain
 from provision.diagnose.facts import Answer, Facts, NotKnown
+from provision.diagnose.forms.text import text
 from provision.diagnose.judge import advice, judge
 from provision.diagnose.layers import WAYS, Way, of_way, position
 from provision.diagnose.rules import RULES
-from tests.diagnose.cases import GOOD, NOW
+from tests.diagnose.cases import GOOD, NOW, STORIES
 
 
 def with_facts(base: Facts = GOOD, **changes: Any) -> Facts:
@@ -216,6 +217,20 @@ def _parts(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if isinstance(hint, UnionType) else (hint,)
 
 
+@pytest.mark.parametrize("name", [rule.id for rule in RULES if rule.remedy.up is not None])
+def test_a_stack_s_remedy_reads_the_tenant_before_it_changes_it(name: str) -> None:
+    """``provision up`` alone compares with what Pulumi last saw, and finds nothing to do after a change by hand."""
+    rule = next(rule for rule in RULES if rule.id == name)
+    facts = with_facts(**STORIES[name])
+    (alone,) = [one for one in judge(facts, rule.ways).findings if one.rule is rule]
+    assert "refresh" not in alone.remedy.command
+    assert alone.remedy.portal or alone.remedy.graph, "it can be mended without a stack"
+    stacked = with_facts(facts, registration_stack="acme", mailbox_stack="acme")
+    (owned,) = [one for one in judge(stacked, rule.ways).findings if one.rule is rule]
+    assert owned.remedy.command.startswith("provision refresh --stack acme && provision up --stack acme")
+    assert "--fix" not in text(judge(stacked, rule.ways)).split(f"[{name}]")[1].split("\n\n")[0]
+
+
 def test_a_rule_for_a_fact_that_does_not_exist_is_refused_loudly():
     with pytest.raises(KeyError, match="there is no fact 'tenant_colour'"):
         GOOD.get("tenant_colour")
@@ -232,7 +247,7 @@ def test_each_layer_that_a_way_passes_has_a_cause_that_can_stop_it():
 def test_every_fact_is_used_by_a_rule_or_names_something():
     used = {name for rule in RULES for name in rule.takes}
     names = {"tenant_id", "registration_client_id", "registration_name", "domain_name", "attempt_works"}
-    assert set(facts_.NAMES) - used <= names
+    assert set(facts_.NAMES) - used <= names | {"registration_stack", "mailbox_stack"}
 
 
 def test_a_switch_that_is_off_on_the_mailbox_is_not_told_twice():

@@ -59,9 +59,13 @@ def test_a_stack_s_wrong_redirect_is_named_and_left_to_provision_up(trial: Trial
     assert right[0] in ill.stdout
     left = provision(trial, *asked, "--fix", "--yes")
     assert left.returncode == 15
-    assert "the stack owns it; put it right by: provision refresh --stack sweep, then provision up" in left.stderr
+    both = "provision refresh --stack sweep && provision up --stack sweep"
+    assert f"command: {both}\n" in ill.stdout
+    assert f"the stack owns it; put it right by: {both}\n" in left.stderr
     assert "nothing to mend here" in left.stderr
     assert redirects(trial) == wrong, "one owner"
+    assert provision(trial, "up", *STACK).returncode == 0
+    assert redirects(trial) == wrong, "up alone does not see what somebody clicked"
     assert provision(trial, "refresh", *STACK).returncode == 0
     assert provision(trial, "up", *STACK).returncode == 0
     assert redirects(trial) == right

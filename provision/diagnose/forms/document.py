@@ -48,10 +48,12 @@ def finding(one: Finding) -> dict[str, Any]:
         "ways": list(one.ways),
         "confirmedFor": list(one.confirmed),
         "seen": list(one.seen),
+        "stack": one.stack,
         "remedy": {
             "say": one.remedy.say,
             "portal": one.remedy.portal,
             "powershell": list(one.remedy.powershell),
+            "graph": list(one.remedy.graph),
             "command": one.remedy.command,
             "fix": one.rule.fix,
             "flag": one.rule.flag,

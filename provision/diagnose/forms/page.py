@@ -145,7 +145,8 @@ def _finding(one: Finding) -> str:
     for name, values in rows.items():
         told = "".join(f"<dd>{escape(value)}</dd>" for value in values if value)
         shown += f"<dt>{name}</dt>{told}" if told else ""
-    for name, lines in (("PowerShell", one.remedy.powershell), ("Command", (one.remedy.command,))):
+    written = {"PowerShell": one.remedy.powershell, "Graph": one.remedy.graph, "Command": (one.remedy.command,)}
+    for name, lines in written.items():
         code = "<br>".join(f"<code>{escape(line)}</code>" for line in lines if line)
         shown += f"<dt>{name}</dt><dd>{code}</dd>" if code else ""
     shown += f'<dt>More</dt><dd><a href="{escape(one.rule.docs)}">{escape(one.rule.docs)}</a></dd>'

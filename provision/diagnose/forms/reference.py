@@ -47,8 +47,12 @@ def _rule(rule: Rule) -> list[str]:
     if rule.remedy.portal:
         lines.append(f"- Portal: {_plain(rule.remedy.portal)}")
     lines += [f"- PowerShell: `{_plain(line)}`" for line in rule.remedy.powershell]
+    lines += [f"- Graph: `{_plain(line)}`" for line in rule.remedy.graph]
     if rule.remedy.command:
         lines.append(f"- Command: `{_plain(rule.remedy.command)}`")
+    if rule.remedy.up is not None:
+        up = f"provision up --stack STACK {rule.remedy.up}".rstrip()
+        lines.append(f"- Where a stack owns it: `provision refresh --stack STACK && {up}`")
     if rule.fix:
         lines.append(f"- `--fix`: {rule.fix}" + (f", with `{rule.flag}`" if rule.flag else ""))
     facts = ", ".join(f"`{name}`" for name in rule.takes)
@@ -57,6 +61,7 @@ def _rule(rule: Rule) -> list[str]:
 
 def _plain(text: str) -> str:
     names = {"mailbox": "USER@DOMAIN", "client": "the application", "policy": "POLICY", "domain": "DOMAIN"}
+    names |= {"client_id": "CLIENT-ID", "which": "--stack STACK"}
     for name, value in {**names, "redirect": "the address that the product shows"}.items():
         text = text.replace("{" + name + "}", value)
     return text

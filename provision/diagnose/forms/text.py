@@ -68,9 +68,10 @@ def _finding(mark: str, one: Finding) -> list[str]:
     if one.remedy.portal:
         lines.append(f"{pad}portal: {one.remedy.portal}")
     lines += [f"{pad}PowerShell: {line}" for line in one.remedy.powershell]
+    lines += [f"{pad}Graph: {line}" for line in one.remedy.graph]
     if one.remedy.command:
         lines.append(f"{pad}command: {one.remedy.command}")
-    if one.rule.fix:
+    if one.rule.fix and one.stack is None:
         lines.append(f"{pad}--fix can do it{f' with {one.rule.flag}' if one.rule.flag else ''}")
     lines.append(f"{pad}more: {one.rule.docs}")
     return lines

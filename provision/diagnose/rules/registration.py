@@ -29,6 +29,7 @@ _SOON = timedelta(days=30)
         "where there is none.",
         portal="https://entra.microsoft.com > App registrations > All applications",
         command="provision up",
+        up="",
     ),
     docs="https://learn.microsoft.com/entra/identity-platform/quickstart-register-app",
 )
@@ -47,7 +48,7 @@ def registration_missing(registration_exists: bool) -> Seen:
     remedy=Remedy(
         "Register the address that the product shows, as type Web: {redirect}",
         portal=f"{_APP} > Authentication > Add a platform > Web",
-        command="provision up",
+        up="",
     ),
     fix="redirect",
     docs=_REPLY,
@@ -73,7 +74,7 @@ def redirect_missing(
     remedy=Remedy(
         "Remove it under Single-page application and add the same address under Web: {redirect}",
         portal=f"{_APP} > Authentication > Platform configurations",
-        command="provision up",
+        up="",
     ),
     fix="redirect",
     docs=_REPLY,
@@ -107,7 +108,7 @@ def redirect_single_page(
     remedy=Remedy(
         "Correct it, letter by letter: {redirect}",
         portal=f"{_APP} > Authentication > Web > Redirect URIs",
-        command="provision up",
+        up="",
     ),
     fix="redirect",
     docs=_REPLY,
@@ -131,7 +132,7 @@ def redirect_letter_case(registration_web_redirects: tuple[str, ...], registrati
     remedy=Remedy(
         "Set the redirect URI to {redirect}; in YourCompanyCode stands the company code of the product.",
         portal=f"{_APP} > Authentication > Web > Redirect URIs",
-        command="provision up",
+        up="",
     ),
     fix="redirect",
     docs=_REPLY,
@@ -158,7 +159,8 @@ def redirect_changed(
     remedy=Remedy(
         "Switch them off: a product with a client secret needs none, and whoever knows the ClientId could use them.",
         portal=f"{_APP} > Authentication > Allow public client flows: No",
-        command="provision up",
+        graph=("PATCH /applications(appId='{client_id}') {\"isFallbackPublicClient\": false}",),
+        up="",
     ),
     docs="https://learn.microsoft.com/entra/identity-platform/msal-client-applications",
 )
@@ -176,7 +178,7 @@ def public_client_flows(registration_public_client: bool) -> Seen:
     remedy=Remedy(
         "Set both as the product's guide says. The authorization code flow itself needs neither.",
         portal=f"{_APP} > Authentication > Implicit grant and hybrid flows",
-        command="provision up",
+        up="",
     ),
     docs="https://learn.microsoft.com/entra/identity-platform/v2-oauth2-implicit-grant-flow",
 )
@@ -202,7 +204,8 @@ def token_issuance(registration_issues_tokens: tuple[bool, bool], registration_w
         "Register it as single tenant, as the guide recommends. A multitenant one needs the vendor's Partner One ID as "
         "verified publisher, which only the vendor's own tenant can set.",
         portal=f"{_APP} > Authentication > Supported account types",
-        command="provision up --audience single-tenant",
+        graph=('PATCH /applications(appId=\'{client_id}\') {"signInAudience": "AzureADMyOrg"}',),
+        up="--audience single-tenant",
     ),
     docs="https://learn.microsoft.com/entra/identity-platform/publisher-verification-overview",
 )
@@ -223,7 +226,7 @@ def multitenant_unverified(registration_multitenant: bool, registration_verified
     remedy=Remedy(
         "Make one, copy its Value at once and enter it in the product.",
         portal=f"{_APP} > Certificates & secrets > New client secret",
-        command="provision rotate --now",
+        command="provision rotate --now {which}",
     ),
     fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
@@ -243,7 +246,7 @@ def secret_missing(registration_secrets: tuple[Secret, ...]) -> Seen:
     remedy=Remedy(
         "Make a new one and enter its Value in the product.",
         portal=f"{_APP} > Certificates & secrets > New client secret",
-        command="provision rotate --now",
+        command="provision rotate --now {which}",
     ),
     fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
@@ -264,7 +267,7 @@ def secret_expired(registration_secrets: tuple[Secret, ...], now: datetime) -> S
     remedy=Remedy(
         "Renew it before then; with an overlap no mail is lost.",
         portal=f"{_APP} > Certificates & secrets",
-        command="provision rotate",
+        command="provision rotate {which}",
     ),
     fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/how-to-add-credentials",
@@ -289,7 +292,7 @@ def secret_expires_soon(registration_secrets: tuple[Secret, ...], now: datetime)
         "Enter the secret's Value in the product: its Secret ID is something else. Where nobody knows the Value any "
         "more, make a new one.",
         portal=f"{_APP} > Certificates & secrets > New client secret",
-        command="provision rotate --now",
+        command="provision rotate --now {which}",
     ),
     fix="renew-secret",
     docs="https://learn.microsoft.com/entra/identity-platform/reference-error-codes",
@@ -306,9 +309,7 @@ def secret_refused(attempt_secret_works: bool) -> Seen:
     severity="stops",
     ways=_TOKEN,
     layer="registration",
-    remedy=Remedy(
-        "Give admin consent once; it makes the enterprise application.", portal=_CONSENT, command="provision up"
-    ),
+    remedy=Remedy("Give admin consent once; it makes the enterprise application.", portal=_CONSENT, up=""),
     fix="consent",
     docs=_PERMISSIONS,
 )
@@ -326,7 +327,11 @@ def enterprise_application_missing(registration_exists: bool, registration_enter
     severity="stops",
     ways=_TOKEN,
     layer="application-off",
-    remedy=Remedy("Switch it on.", portal=f"{_ENTERPRISE} > Properties > Enabled for users to sign in: Yes"),
+    remedy=Remedy(
+        "Switch it on.",
+        portal=f"{_ENTERPRISE} > Properties > Enabled for users to sign in: Yes",
+        graph=("PATCH /servicePrincipals(appId='{client_id}') {\"accountEnabled\": true}",),
+    ),
     docs="https://learn.microsoft.com/entra/identity/enterprise-apps/disable-user-sign-in-portal",
 )
 def enterprise_application_off(registration_enabled: bool) -> Seen:
@@ -344,6 +349,7 @@ def enterprise_application_off(registration_enabled: bool) -> Seen:
     remedy=Remedy(
         "Assign the user, or turn off that assignment is required.",
         portal=f"{_ENTERPRISE} > Users and groups > Add user/group",
+        graph=("PATCH /servicePrincipals(appId='{client_id}') {\"appRoleAssignmentRequired\": false}",),
     ),
     docs="https://learn.microsoft.com/entra/identity/enterprise-apps/assign-user-or-group-access-portal",
 )
@@ -362,7 +368,7 @@ def user_not_assigned(registration_unassigned: bool) -> Seen:
         "Add Mail.Send under Delegated permissions and consent to it; remove the application permission, which lets "
         "the application send as everybody.",
         portal=f"{_APP} > API permissions > Add a permission > Microsoft Graph > Delegated permissions",
-        command="provision up",
+        up="",
     ),
     docs=_PERMISSIONS,
 )
@@ -400,7 +406,7 @@ def _consent(way: Way, permission: str, resource: str) -> Rule:
         remedy=Remedy(
             f"Add the delegated permission {permission} of {resource}, and grant admin consent. Users sign in again.",
             portal=_CONSENT,
-            command="provision up" if way == "graph" else "",
+            up="" if way == "graph" else None,
         ),
         fix="consent",
         docs=_PERMISSIONS,

@@ -29,8 +29,8 @@ Seen = str | tuple[str, ...] | None
 
 @dataclass(frozen=True)
 class Remedy:
-    """What to do, in the words of the portals. ``{mailbox}``, ``{client}``, ``{redirect}``, ``{policy}`` are
-    filled in.
+    """What to do, in the words of the portals. ``{mailbox}``, ``{client}``, ``{client_id}``, ``{redirect}``,
+    ``{policy}``, ``{domain}`` and ``{which}`` (the registration, as options of a command) are filled in.
     """
 
     say: str
@@ -39,8 +39,14 @@ class Remedy:
     """Where to click."""
     powershell: tuple[str, ...] = ()
     """Lines of Exchange Online PowerShell."""
+    graph: tuple[str, ...] = ()
+    """The same as requests to Microsoft Graph (v1.0): method, path, body."""
     command: str = ""
-    """The toolkit's own command."""
+    """The toolkit's own command, where no stack owns what is wrong."""
+    up: str | None = None
+    """Where a stack owns it: options of ``provision up``, which puts it right after ``provision refresh`` has read the
+    tenant. None where a stack's program does not say what is to be there.
+    """
     better: bool = False
     """Whether sending by Graph or by SMTP with OAuth is to be recommended before this."""
 
