@@ -1,0 +1,146 @@
+"""A connection to the store's database that comes back: transactions, trying again, refusals in one sentence.
+
+Owns: reading the address, and the tables' version. Does not own: what is in the tables (``record``).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy.exc import DBAPIError
+
+from provision.engine.state import data_directory, without_passwords
+from provision.errors import InvalidInput, ProvisionError, StateUnavailable, Unreachable
+from provision.fleet.store import sqlite
+from provision.fleet.store.tables import METADATA, SCHEMA
+
+VERSION = 1
+"""Of the tables as this version of the toolkit makes them."""
+PATIENCE = 60.0
+"""How many seconds a call goes on trying: longer than a database takes to restart or a standby to take over."""
+FIRST_PATIENCE = 5.0
+"""The same for a database that has not answered yet: a wrong address is told soon."""
+_LONGEST_PAUSE = 2.0
+_T = TypeVar("_T")
+Work = Callable[[Connection, bool], _T]
+"""Done in one transaction; told whether it is tried again, so that an earlier try may have been committed."""
+
+
+class Database:
+    """A database that keeps the store's tables.
+
+    Args:
+        shown: where it is, without a password.
+        make_engine: makes an SQLAlchemy engine; nothing is sent yet.
+        told: what the database's refusal means; ``Unreachable`` when trying again may help.
+        patience: see ``PATIENCE``.
+    """
+
+    def __init__(
+        self,
+        shown: str,
+        make_engine: Callable[[], Engine],
+        told: Callable[[DBAPIError], ProvisionError],
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.shown = shown
+        self._make_engine = make_engine
+        self._told = told
+        self._patience = patience
+        self._making = threading.Lock()
+        self._engine: tuple[int, Engine] | None = None
+        self._answered = False
+
+    def write(self, work: Work[_T]) -> _T:
+        """Does something in one transaction, which is committed when this returns."""
+        return self._tried(work, writes=True)
+
+    def read(self, work: Work[_T]) -> _T:
+        """Reads in one transaction."""
+        return self._tried(work, writes=False)
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens another."""
+        with self._making:
+            if self._engine is not None and self._engine[0] == os.getpid():
+                self._engine[1].dispose()
+            self._engine = None
+
+    def _tried(self, work: Work[_T], *, writes: bool) -> _T:
+        began, tries = time.monotonic(), 0
+        while True:
+            try:
+                with self._ours().connect().execution_options(store_writes=writes) as connection, connection.begin():
+                    result = work(connection, tries > 0)
+            except DBAPIError as failure:
+                told = self._told(failure)
+                patience = self._patience if self._answered else min(self._patience, FIRST_PATIENCE)
+                pause = min(_LONGEST_PAUSE, 0.05 * 2**tries) * random.uniform(0.5, 1.0)  # noqa: S311
+                if not isinstance(told, Unreachable) or time.monotonic() - began + pause > patience:
+                    raise told from None
+                tries += 1
+                time.sleep(pause)
+            else:
+                self._answered = True
+                return result
+
+    def _ours(self) -> Engine:
+        """This process's engine: a fork shares its parent's connections and must not use them."""
+        with self._making:
+            if self._engine is None or self._engine[0] != os.getpid():
+                if self._engine is not None:
+                    self._engine[1].dispose(close=False)
+                self._engine = (os.getpid(), self._make_engine())
+                event.listen(self._engine[1], "begin", _begin)
+            return self._engine[1]
+
+
+def open_database(url: str | None, environ: Mapping[str, str], *, patience: float = PATIENCE) -> Database:
+    """The database at an address, its tables ready; see ``open_fleet_store``."""
+    if url and url != without_passwords(url):
+        raise InvalidInput(
+            "The store on the command line has a password in it, which every user of this machine could see.",
+            remedy="Put the URL into the environment variable PROVISION_FLEET_STORE.",
+        )
+    address = url or environ.get("PROVISION_FLEET_STORE") or f"sqlite:///{data_directory(environ) / 'fleet.db'}"
+    scheme = address.partition("://")[0]
+    if scheme == "sqlite":
+        file = sqlite.prepare(address)
+        database = Database(str(file), lambda: sqlite.engine(file), lambda e: sqlite.told(e, file), patience=patience)
+    else:
+        raise InvalidInput(
+            f"The fleet's store {without_passwords(address)!r} is not a URL that this toolkit knows.",
+            remedy="Use sqlite:///path/to/file.db or postgres://user@host/database.",
+        )
+    _make_ready(database)
+    return database
+
+
+def _begin(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        writes = connection.get_execution_options().get("store_writes")
+        connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+
+def _make_ready(database: Database) -> None:
+    """Makes the tables of a new database, brings older ones up to date, and leaves those of a newer toolkit alone."""
+
+    def make(connection: Connection, _again: bool) -> None:
+        if not connection.dialect.has_table(connection, SCHEMA.name):
+            METADATA.create_all(connection)
+            connection.execute(SCHEMA.insert().values(version=VERSION))
+        found = connection.execute(select(SCHEMA.c.version)).scalar_one()
+        if found > VERSION:
+            raise StateUnavailable(
+                f"{database.shown} was made by a newer version of this toolkit (tables {found}, known here {VERSION}).",
+                remedy="Update this one: pip install --upgrade provision",
+            )
+
+    database.write(make)

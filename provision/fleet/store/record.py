@@ -1,0 +1,394 @@
+"""What runs are to do and have done, and who works on which tenant.
+
+Owns: the statements. A claim is one transaction: the lease is taken by one conditional upsert, then the job is looked
+at again, since a statement sees what was there when it began and may have waited for the one who finished it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, literal, or_, select, update
+
+from provision.errors import InvalidInput, StateUnavailable
+from provision.fleet.outcome import Action, Outcome
+from provision.fleet.store.database import Database
+from provision.fleet.store.fitting import fit
+from provision.fleet.store.tables import JOBS, LATEST, ROWS, RUNS, TENANTS, now, upsert
+from provision.fleet.store.values import Claim, Recorded, Run
+from provision.fleet.tenant import Tenant
+from provision.journal.lease import LeaseLost
+
+SECONDS = 60.0
+"""How long a worker may be silent before another takes its tenant over."""
+_PAGE = 500
+
+
+class FleetStore:
+    """The record of runs. Safe for several threads, and for a process that was forked from one that uses it.
+
+    Every method raises ``Unreachable`` when the database did not answer for as long as the store is patient, and
+    ``StateUnavailable``, ``SignInFailed`` or ``NotPermitted`` when it refuses. What is read in pages (the methods that
+    return iterators) holds no connection in between.
+
+    Args:
+        database: see ``database.open_database``.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without a password, for messages."""
+        return self._database.shown
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens another."""
+        self._database.close()
+
+    # Runs
+
+    def begin(self, fleet: str, action: Action, tenants: Sequence[Tenant], options: Mapping[str, Any]) -> Run:
+        """Writes down a new run and the rows that it is for, as they are now: all of it or nothing.
+
+        Args:
+            fleet: the fleet's name.
+            action: what is done for each tenant.
+            tenants: the rows, each key once.
+            options: what the action is asked for, JSON without secrets.
+
+        Raises:
+            InvalidInput: a key stands twice.
+        """
+        rows = {tenant.key: tenant.document() for tenant in tenants}
+        if len(rows) < len(tenants):
+            raise InvalidInput(
+                "A tenant stands twice in the selection of a run.", remedy="Correct its key in the fleet file."
+            )
+        mark = secrets.token_hex(3)
+
+        def work(connection: Connection, _again: bool) -> Run:
+            begun = connection.execute(select(now())).scalar_one()
+            run = Run(f"{_moment(begun):%Y%m%dt%H%M%S}-{mark}", fleet, action, fit(options), _moment(begun))
+            values = {"id": run.id, "fleet": fleet, "action": action, "options": run.options, "begun": begun}
+            connection.execute(RUNS.insert(), values)
+            for keys in _slices(sorted(rows)):
+                found = {key: fit(rows[key]) for key in keys}
+                digests = {key: _digest(document) for key, document in found.items()}
+                new = {digests[key]: {"digest": digests[key], "document": found[key]} for key in keys}
+                connection.execute(upsert(connection, ROWS).on_conflict_do_nothing(), list(new.values()))
+                connection.execute(
+                    JOBS.insert(), [{"run": run.id, "key": key, "digest": digests[key], "attempts": 0} for key in keys]
+                )
+            return run
+
+        return self._database.write(work)
+
+    def end(self, run: Run) -> None:
+        """Writes down that nobody works on a run any more; a claim in it is refused from now on."""
+        statement = update(RUNS).where(RUNS.c.id == run.id, RUNS.c.ended.is_(None)).values(ended=now())
+        self._database.write(lambda connection, _again: connection.execute(statement) and None)
+
+    def run(self, run_id: str) -> Run | None:
+        """The run of an id."""
+        rows = self._rows(select(RUNS).where(RUNS.c.id == run_id))
+        return _run(rows[0]) if rows else None
+
+    def runs(self, fleet: str) -> list[Run]:
+        """A fleet's runs, the newest first."""
+        return [_run(row) for row in self._rows(select(RUNS).where(RUNS.c.fleet == fleet).order_by(*_NEWEST))]
+
+    def unfinished(self, fleet: str, action: Action) -> Run | None:
+        """The newest run that was begun and not ended."""
+        statement = select(RUNS).where(RUNS.c.fleet == fleet, RUNS.c.action == action, RUNS.c.ended.is_(None))
+        rows = self._rows(statement.order_by(*_NEWEST).limit(1))
+        return _run(rows[0]) if rows else None
+
+    def tenants_of(self, run: Run) -> Iterator[Tenant]:
+        """The rows as they were when the run began, by key."""
+        statement = select(JOBS.c.key, ROWS.c.document).join(ROWS, ROWS.c.digest == JOBS.c.digest)
+        for row in self._pages(statement.where(JOBS.c.run == run.id)):
+            yield Tenant.of_document(row.document)
+
+    def left(self, run: Run) -> list[str]:
+        """The keys of tenants that nothing was done for yet."""
+        statement = select(JOBS.c.key).where(JOBS.c.run == run.id, _OPEN).order_by(JOBS.c.key)
+        return [row.key for row in self._rows(statement)]
+
+    # Working on a tenant
+
+    def claim(self, run_id: str, key: str, *, seconds: float = SECONDS) -> Claim | None:
+        """Takes a tenant's lease, which is one for each fleet and key, whichever run it is for, and counts the attempt.
+
+        Args:
+            run_id: the run.
+            key: the tenant.
+            seconds: how long this worker may be silent (``beat``) before another takes over.
+
+        Returns:
+            None when somebody who lives has it, when it is done, or when the run has ended.
+
+        Raises:
+            StateUnavailable: there is no such tenant in such a run.
+        """
+        holder = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(8)}"
+
+        def work(connection: Connection, again: bool) -> Claim | None:
+            if again and (had := self._had(connection, run_id, key, holder, seconds)):
+                return had
+            taken = connection.execute(_taking(connection, run_id, key, holder, seconds)).one_or_none()
+            if taken is None:
+                self._require_jobs(connection, run_id, [key])
+                return None
+            counted = (
+                update(JOBS)
+                .where(JOBS.c.run == run_id, JOBS.c.key == key, _OPEN)
+                .values(attempts=JOBS.c.attempts + 1)
+                .returning(JOBS.c.attempts)
+            )
+            attempts = connection.execute(counted).scalar_one_or_none()
+            if attempts is None:  # done by the one whom we waited for
+                connection.rollback()
+                return None
+            return Claim(run_id, taken.fleet, key, taken.token, attempts, seconds)
+
+        return self._database.write(work)
+
+    def beat(self, claim: Claim) -> None:
+        """Shows that the worker lives: the lease begins anew.
+
+        Raises:
+            LeaseLost: another has the tenant, or the claim was given back.
+        """
+
+        def work(connection: Connection, _again: bool) -> None:
+            statement = update(TENANTS).where(*_held(claim)).values(until=now() + claim.seconds)
+            if not connection.execute(statement).rowcount:
+                raise _lost(claim)
+
+        self._database.write(work)
+
+    def finish(self, claim: Claim, outcome: Outcome) -> None:
+        """Writes down what became of a tenant and gives its lease back, both or neither.
+
+        Raises:
+            LeaseLost: another has the tenant; nothing was written.
+        """
+        document = fit(outcome.document())
+
+        def work(connection: Connection, _again: bool) -> None:
+            if not connection.execute(update(TENANTS).where(*_held(claim)).values(_FREE)).rowcount:
+                written = select(JOBS.c.token).where(JOBS.c.run == claim.run, JOBS.c.key == claim.key)
+                if connection.execute(written).scalar_one_or_none() == claim.token:
+                    return  # by this claim: the answer was lost on its way
+                raise _lost(claim)
+            values = {"status": outcome.status, "outcome": document, "at": now(), "token": claim.token}
+            connection.execute(update(JOBS).where(JOBS.c.run == claim.run, JOBS.c.key == claim.key).values(values))
+            self._point(connection, claim.run, [outcome])
+
+        self._database.write(work)
+
+    def release(self, claim: Claim) -> None:
+        """Gives a lease back without an outcome: the tenant is anybody's to try again. The attempt stays counted.
+
+        Raises:
+            LeaseLost: another has the tenant.
+        """
+
+        def work(connection: Connection, _again: bool) -> None:
+            ours = (TENANTS.c.fleet == claim.fleet, TENANTS.c.key == claim.key, TENANTS.c.token == claim.token)
+            if not connection.execute(update(TENANTS).where(*ours).values(_FREE)).rowcount:
+                raise _lost(claim)
+
+        self._database.write(work)
+
+    def record(self, run_id: str, outcomes: Iterable[Outcome]) -> None:
+        """Writes down outcomes of an action that only looks, or that nobody worked on: many at once, without a lease.
+
+        An outcome that a worker finished by its claim stays as it is.
+
+        Raises:
+            StateUnavailable: one of them is of no tenant of the run.
+        """
+        batch: list[Outcome] = []
+        for outcome in outcomes:
+            batch.append(outcome)
+            if len(batch) == _PAGE:
+                self._record(run_id, batch)
+                batch = []
+        if batch:
+            self._record(run_id, batch)
+
+    def _record(self, run_id: str, outcomes: Sequence[Outcome]) -> None:
+        latest = {outcome.key: outcome for outcome in outcomes}  # in the order of keys nobody waits in a circle
+        values = [
+            {"of": key, "status": latest[key].status, "outcome": fit(latest[key].document())} for key in sorted(latest)
+        ]
+        statement = update(JOBS).where(JOBS.c.run == run_id, JOBS.c.key == bindparam("of"), JOBS.c.token.is_(None))
+        statement = statement.values(status=bindparam("status"), outcome=bindparam("outcome"), at=now())
+
+        def work(connection: Connection, _again: bool) -> None:
+            connection.execute(statement, values)
+            self._require_jobs(connection, run_id, list(latest))
+            self._point(connection, run_id, list(latest.values()))
+
+        self._database.write(work)
+
+    # What is known
+
+    def outcomes(self, run: Run) -> Iterator[Outcome]:
+        """What became of a run's tenants, by key; those without an outcome are left out."""
+        statement = select(JOBS.c.key, JOBS.c.outcome).where(JOBS.c.run == run.id, JOBS.c.status.is_not(None))
+        for row in self._pages(statement):
+            yield Outcome.of_document(row.outcome)
+
+    def latest(self, fleet: str, action: Action) -> Iterator[Recorded]:
+        """Each tenant's latest outcome of an action, by key, whichever run it was in; ``not-tried`` is none."""
+        of_it = (JOBS.c.run == LATEST.c.run) & (JOBS.c.key == LATEST.c.key)
+        statement = select(JOBS.c.run, JOBS.c.key, JOBS.c.outcome, JOBS.c.at).join(LATEST, of_it)
+        for row in self._pages(statement.where(LATEST.c.fleet == fleet, LATEST.c.action == action)):
+            yield _recorded(row)
+
+    def history(self, fleet: str, key: str) -> list[Recorded]:
+        """Everything that became of a tenant, in whatever action, the newest first."""
+        statement = select(JOBS.c.run, JOBS.c.outcome, JOBS.c.at).join(RUNS, RUNS.c.id == JOBS.c.run)
+        statement = statement.where(RUNS.c.fleet == fleet, JOBS.c.key == key, JOBS.c.status.is_not(None))
+        return [_recorded(row) for row in self._rows(statement.order_by(JOBS.c.at.desc()))]
+
+    # What outlives a worker's machine
+
+    def kept(self, fleet: str, key: str) -> dict[str, Any]:
+        """What was kept of a tenant; empty when nothing was."""
+        statement = select(TENANTS.c.kept).where(TENANTS.c.fleet == fleet, TENANTS.c.key == key)
+        rows = self._rows(statement)
+        return dict(rows[0].kept or {}) if rows else {}
+
+    def keep(self, fleet: str, key: str, document: Mapping[str, Any], claim: Claim) -> None:
+        """Keeps a document in place of the one before.
+
+        Args:
+            fleet: the fleet.
+            key: the tenant.
+            document: JSON without secrets.
+            claim: proves that the tenant is ours.
+
+        Raises:
+            LeaseLost: another has the tenant; the document before stays.
+        """
+        if (fleet, key) != (claim.fleet, claim.key):
+            raise ValueError("a claim on another tenant")
+
+        def work(connection: Connection, _again: bool) -> None:
+            statement = update(TENANTS).where(*_held(claim)).values(kept=fit(document))
+            if not connection.execute(statement).rowcount:
+                raise _lost(claim)
+
+        self._database.write(work)
+
+    # How
+
+    def _rows(self, statement: Any) -> Sequence[Row[Any]]:
+        def work(connection: Connection, _again: bool) -> Sequence[Row[Any]]:
+            return connection.execute(statement).all()
+
+        return self._database.read(work)
+
+    def _pages(self, statement: Any) -> Iterator[Row[Any]]:
+        """The rows of a statement over ``JOBS``, by key."""
+        after = ""
+        while rows := self._rows(statement.where(JOBS.c.key > after).order_by(JOBS.c.key).limit(_PAGE)):
+            yield from rows
+            after = rows[-1].key
+
+    def _had(self, connection: Connection, run_id: str, key: str, holder: str, seconds: float) -> Claim | None:
+        """The claim that a transaction made whose answer was lost."""
+        mine = (TENANTS.c.key == key, TENANTS.c.holder == holder)
+        again = update(TENANTS).where(*mine).values(until=now() + seconds).returning(TENANTS.c.fleet, TENANTS.c.token)
+        taken = connection.execute(again).one_or_none()
+        if taken is None:
+            return None
+        attempts = select(JOBS.c.attempts).where(JOBS.c.run == run_id, JOBS.c.key == key)
+        return Claim(run_id, taken.fleet, key, taken.token, connection.execute(attempts).scalar_one(), seconds)
+
+    def _require_jobs(self, connection: Connection, run_id: str, keys: Sequence[str]) -> None:
+        found = connection.execute(select(JOBS.c.key).where(JOBS.c.run == run_id, JOBS.c.key.in_(keys))).scalars()
+        if missing := set(keys) - set(found):
+            raise StateUnavailable(
+                f"{self.shown} knows no run {run_id} with the tenant {min(missing)}.",
+                remedy="Give the coordinator and every worker the same store (--store or PROVISION_FLEET_STORE).",
+            )
+
+    def _point(self, connection: Connection, run_id: str, outcomes: Iterable[Outcome]) -> None:
+        """Makes a run the latest that had something to say about the tenants."""
+        said = sorted(outcome.key for outcome in outcomes if outcome.status != "not-tried")
+        if not said:
+            return
+        run = connection.execute(select(RUNS.c.fleet, RUNS.c.action).where(RUNS.c.id == run_id)).one()
+        insert = upsert(connection, LATEST)
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=[LATEST.c.fleet, LATEST.c.action, LATEST.c.key], set_={"run": insert.excluded.run}
+            ),
+            [{"fleet": run.fleet, "action": run.action, "key": key, "run": run_id} for key in said],
+        )
+
+
+_OPEN = or_(JOBS.c.status.is_(None), JOBS.c.status == "not-tried")
+_NEWEST = (RUNS.c.begun.desc(), RUNS.c.id.desc())
+_FREE: dict[str, Any] = {"until": None, "holder": None}
+
+
+def _taking(connection: Connection, run_id: str, key: str, holder: str, seconds: float) -> Any:
+    """The one statement that takes a lease, or nothing when it is held or there is nothing to do."""
+    of_it = (JOBS.c.run == run_id, JOBS.c.key == key, RUNS.c.ended.is_(None), _OPEN)
+    values = [RUNS.c.fleet, JOBS.c.key, literal(1), JOBS.c.run, literal(holder), now() + seconds]
+    columns = [TENANTS.c.fleet, TENANTS.c.key, TENANTS.c.token, TENANTS.c.run, TENANTS.c.holder, TENANTS.c.until]
+    insert = upsert(connection, TENANTS).from_select(columns, select(*values).join(RUNS).where(*of_it))
+    return insert.on_conflict_do_update(
+        index_elements=[TENANTS.c.fleet, TENANTS.c.key],
+        set_={"token": TENANTS.c.token + 1, "run": run_id, "holder": holder, "until": now() + seconds},
+        where=or_(TENANTS.c.until.is_(None), TENANTS.c.until < now()),
+    ).returning(TENANTS.c.fleet, TENANTS.c.token)
+
+
+def _held(claim: Claim) -> tuple[Any, ...]:
+    """That a claim still stands: nobody took the tenant since, even when the lease ran out."""
+    mine = (TENANTS.c.fleet == claim.fleet, TENANTS.c.key == claim.key, TENANTS.c.token == claim.token)
+    return (*mine, TENANTS.c.until.is_not(None))
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(
+        f"Another worker has taken over the tenant {claim.key}; this one stops here.",
+        remedy="Nothing is lost: the other goes on.",
+    )
+
+
+def _run(row: Row[Any]) -> Run:
+    ended = None if row.ended is None else _moment(row.ended)
+    return Run(row.id, row.fleet, row.action, row.options, _moment(row.begun), ended)
+
+
+def _recorded(row: Row[Any]) -> Recorded:
+    return Recorded(row.run, Outcome.of_document(row.outcome), _moment(row.at))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _digest(document: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()[:16]
+
+
+def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), _PAGE):
+        yield keys[start : start + _PAGE]
