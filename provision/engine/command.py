@@ -37,13 +37,22 @@ _WITHOUT_PAYLOADS = {"PULUMI_TRACING_NO_PAYLOADS": "true"}
 
 
 class EngineCommand(automation.PulumiCommand):
-    """The CLI of a toolchain."""
+    """The CLI of a toolchain.
 
-    def __init__(self, toolchain: Toolchain, *, say: Callable[[str], None]) -> None:
+    Args:
+        toolchain: which one.
+        say: given single lines for the user.
+        environ: what ``additional_env`` of each run is added to.
+    """
+
+    def __init__(
+        self, toolchain: Toolchain, *, say: Callable[[str], None], environ: Mapping[str, str] = os.environ
+    ) -> None:
         # Not calling super().__init__: it starts the CLI to ask for the version.
         self.command = str(toolchain.command)
         self.version = VersionInfo.parse(toolchain.version)
         self._say = say
+        self._environ = environ
         self._said: set[str] = set()
 
     def _discreet(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -77,7 +86,7 @@ class EngineCommand(automation.PulumiCommand):
         Args:
             args: its arguments; never a secret.
             cwd: the project's directory.
-            additional_env: added to this process's environment; may hold secrets.
+            additional_env: added to ``environ``; may hold secrets.
             on_output: given each line of standard output.
             on_error: given each line of standard error.
             given: what the CLI reads from its standard input; may hold secrets.
@@ -86,7 +95,7 @@ class EngineCommand(automation.PulumiCommand):
             automation.CommandError: the CLI failed.
             Interrupted: this process was interrupted; the engine has finished what it had begun.
         """
-        environment = self._discreet({**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
+        environment = self._discreet({**self._environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
         # A process group of its own: an interruption of ours must reach the engine once, and through us.
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],

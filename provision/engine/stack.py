@@ -8,6 +8,7 @@ caller puts it into ``environment``) and what is done about half-made resources 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import time
@@ -71,10 +72,11 @@ class StackRunner:
         stack: the stack's name.
         toolchain: the engine.
         state: the backend and passphrase.
-        environment: added to this process's environment for the engine: ``engine_environment(…)`` and the plugin's
-            credential. It may hold secrets; it is neither logged nor shown.
+        environment: added to ``environ`` for the engine: ``engine_environment(…)`` and the plugin's credential. It may
+            hold secrets; it is neither logged nor shown.
         on_event: given each event of a run, on other threads but one at a time for each run.
         say: given single lines for the user (a stale lock taken away, the run being stopped).
+        environ: the environment that the engine gets beside that.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class StackRunner:
         environment: Mapping[str, str],
         on_event: Callable[[Event], None] = lambda _event: None,
         say: Callable[[str], None] = lambda _line: None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._project = project
         self._name = stack
@@ -94,7 +97,7 @@ class StackRunner:
         self._on_event = on_event
         self._say = say
         self._environment = dict(environment)
-        self._command = EngineCommand(toolchain, say=say)
+        self._command = EngineCommand(toolchain, say=say, environ=environ)
 
     def __repr__(self) -> str:
         return f"StackRunner({self._name!r}, project={str(self._project)!r})"

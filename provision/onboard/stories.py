@@ -125,10 +125,19 @@ class Onboarding:
         state: backend and passphrase.
         asked: configuration that the command line sets (full key to value).
         say: told single lines on the way.
+        environ: the settings and the credential; several with different ones may be at work in one process.
     """
 
     def __init__(
-        self, *, project: Path, stack: str, toolchain: Toolchain, state: State, asked: Mapping[str, str], say: Say
+        self,
+        *,
+        project: Path,
+        stack: str,
+        toolchain: Toolchain,
+        state: State,
+        asked: Mapping[str, str],
+        say: Say,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.project = project
         self.stack = stack
@@ -136,6 +145,7 @@ class Onboarding:
         self._state = state
         self._asked = dict(asked)
         self._say = say
+        self._environ = environ
 
     @classmethod
     def open(cls, request: Request, *, say: Say, environ: Mapping[str, str] = os.environ) -> Onboarding:
@@ -155,6 +165,7 @@ class Onboarding:
             state=open_state(request.backend, environ=environ),
             asked=request.configuration(),
             say=say,
+            environ=environ,
         )
 
     # Commands
@@ -240,12 +251,9 @@ class Onboarding:
         runner = self._runner({})
         return self._settings(runner, {**runner.config(), **self._asked})
 
-    def endpoints(self, *, environ: Mapping[str, str] = os.environ) -> Endpoints:
+    def endpoints(self) -> Endpoints:
         """The addresses of the cloud that the stack's settings name."""
-        settings = self.settings()
-        return addresses.resolve(
-            metadata_host=settings.metadata_host, environment=settings.environment, environ=environ
-        )
+        return self._endpoints(self.settings())
 
     def handoff(self, file: Path) -> Path:
         """Writes the file for the person who enters the values in the product.
@@ -343,7 +351,7 @@ class Onboarding:
             application = run.graph.application(found.existing[0].object_id)
             if application is None:
                 raise InvalidInput(f"The registration {found.existing[0].app_id} is gone.", remedy="Run provision up.")
-            sinks = open_sinks(run.settings.secret_sinks)
+            sinks = open_sinks(run.settings.secret_sinks, self._environ)
             whose = (found.tenant_id, application.app_id)
             names = {slot: run.settings.profile.slot_name(slot) for slot in SLOTS}
             slots = StackSlots(run.runner, run.graph, application.object_id, *whose, names, layout)
@@ -396,9 +404,18 @@ class Onboarding:
             stack=self.stack,
             toolchain=self._toolchain,
             state=self._state,
-            environment={**engine_environment(self._toolchain, self._state), **environment},
+            environment={
+                **engine_environment(self._toolchain, self._state, environ=self._environ),
+                **environment,
+            },
             on_event=self._show,
             say=self._say,
+            environ=self._environ,
+        )
+
+    def _endpoints(self, settings: StackSettings) -> Endpoints:
+        return addresses.resolve(
+            metadata_host=settings.metadata_host, environment=settings.environment, environ=self._environ
         )
 
     @contextlib.contextmanager
@@ -411,18 +428,23 @@ class Onboarding:
         elif not write and not any(key.startswith(f"{NAMESPACE}:") for key in config):
             self.require_stack()  # a typing mistake; no settings could mend it
         settings = self._settings(plain, config)
-        endpoints = addresses.resolve(metadata_host=settings.metadata_host, environment=settings.environment)
+        endpoints = self._endpoints(settings)
         how = credentials.read(
-            settings.credential, tenant_id=settings.tenant_id, client_id=settings.credential_client_id
+            settings.credential,
+            tenant_id=settings.tenant_id,
+            client_id=settings.credential_client_id,
+            environ=self._environ,
         )
-        plugin = choose_plugin(self._toolchain, metadata_host=endpoints.metadata_host, progress=self._say)
+        plugin = choose_plugin(
+            self._toolchain, metadata_host=endpoints.metadata_host, progress=self._say, environ=self._environ
+        )
         if plugin.notice:
             self._say(plugin.notice)
         credential, caller = sign_in(how, endpoints, prompt=self._say)
         if write:
             config.setdefault("azuread:tenantId", caller.tenant_id)
         environment = {
-            **engine_environment(self._toolchain, self._state, plugin),
+            **engine_environment(self._toolchain, self._state, plugin, environ=self._environ),
             **plugin_configuration(how, endpoints),
         }
         with contextlib.ExitStack() as closing:
@@ -499,7 +521,7 @@ class Onboarding:
                 remedy="Name one: provision up --secret-in-state false --sink file:/absolute/path (docs/sinks.md).",
             )
         if layout.owner is None:
-            for sink in open_sinks(settings.secret_sinks):
+            for sink in open_sinks(settings.secret_sinks, self._environ):
                 sink.check()
 
     @contextlib.contextmanager
@@ -510,11 +532,11 @@ class Onboarding:
         """
         outputs = run.runner.outputs_as_kept()
         tenant_id, client_id = outputs.get("tenantId"), outputs.get("clientId")
-        address = journal_address(self._state.backend)
+        address = journal_address(self._state.backend, environ=self._environ)
         if not tenant_id or not client_id or address.startswith("http"):
             yield None
             return
-        with Lease(open_store(address), journal_key(str(tenant_id), str(client_id)), say=self._say) as lease:
+        with Lease(open_store(address, self._environ), journal_key(str(tenant_id), str(client_id)), say=self._say) as lease:
             yield lease
 
     def _rotating(self, run: _SignedIn, found: Preflight, request: RotateRequest, application: Application) -> Rotating:
@@ -550,8 +572,8 @@ class Onboarding:
         return Rotating(
             name=application.display_name,
             slots=slots,
-            sinks=open_sinks(request.sinks or run.settings.secret_sinks),
-            store=open_store(request.journal),
+            sinks=open_sinks(request.sinks or run.settings.secret_sinks, self._environ),
+            store=open_store(request.journal, self._environ),
             prove=prover(
                 run.endpoints,
                 tenant_id=found.tenant_id,
@@ -575,7 +597,7 @@ class Onboarding:
             lambda: run.graph.application_by_app_id(client_id), "the app registration"
         )
         wish = Wish(only_finish=True)
-        request = RotateRequest(wish=wish, journal=journal_address(self._state.backend))
+        request = RotateRequest(wish=wish, journal=journal_address(self._state.backend, environ=self._environ))
         rotating = self._rotating(run, found, request, application)
         if not rotating.plan(wish).reason:
             return result, []
