@@ -61,3 +61,13 @@ def stack_of(tags: Iterable[str]) -> str | None:
         tags: the registration's.
     """
     return next((tag.removeprefix(_STACK).partition("#")[0] for tag in tags if tag.startswith(_STACK)), None)
+
+
+def instance_of(tags: Iterable[str]) -> str | None:
+    """The instance id of the stack that a registration belongs to; None when its tags name none.
+
+    Args:
+        tags: the registration's.
+    """
+    ids = (tag.partition("#")[2] for tag in tags if tag.startswith(_STACK))
+    return next((found for found in ids if found), None)

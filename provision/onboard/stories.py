@@ -73,6 +73,17 @@ _CHANGING = ("create", "update", "delete", "replace")
 
 
 @dataclass(frozen=True)
+class Change:
+    """One thing that ``up`` would do, or has done."""
+
+    operation: str
+    type: str
+    name: str
+    changed: tuple[str, ...] = ()
+    """Names of the properties that differ."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
 
@@ -83,6 +94,10 @@ class Outcome:
     consent_url: str = ""
     """Where somebody else must consent; empty when consent is there."""
     changes: Mapping[str, int] = field(default_factory=dict)
+    done: tuple[Change, ...] = ()
+    """What was made, changed or removed, one by one."""
+    delivered: bool = False
+    """Whether a secret that the state does not hold was made and brought where it is used."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +106,6 @@ class Adoption:
 
     drift: Sequence[Difference]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing that ``up`` would do."""
-
-    operation: str
-    type: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -170,8 +176,11 @@ class Onboarding:
 
     # Commands
 
-    def up(self) -> Outcome:
+    def up(self, *, refresh: bool = False) -> Outcome:
         """Creates or updates the registration, consents, and makes the secret; finishes what was interrupted.
+
+        Args:
+            refresh: read the tenant first, so that what somebody changed there is put right.
 
         Raises:
             ProvisionError: one of its kinds; what was done stays done, and running again continues.
@@ -183,16 +192,18 @@ class Onboarding:
             self._require_place(run, layout)
             run.runner.set_config(run.config)
             finish_interrupted_create(found, run.settings, run.graph)
-            result = run.runner.up()
+            result = run.runner.up(refresh=refresh)
             notes = list(found.notes)
+            handed: list[str] = []
             if layout.owner is None:
                 notes.append(_BETTER)
             if run.settings.secret_sinks:
-                result, delivered = self._deliver(run, found, result, lease)
-                notes += delivered
+                result, handed = self._deliver(run, found, result, lease)
+                notes += handed
             if run.settings.mpn_id:
                 notes += self._verified_publisher(run, str(result.outputs["clientId"].value))
-            return self._outcome(result, notes, pending=found.consent_pending(run.settings))
+            outcome = self._outcome(result, notes, pending=found.consent_pending(run.settings))
+            return replace(outcome, delivered=bool(handed))
 
     def preview(self) -> list[Change]:
         """What ``up`` would change; the stack's settings stay as they are, whatever the command line asks for."""
@@ -200,11 +211,7 @@ class Onboarding:
             self._check(run)
             self._layout(run)
             result = run.runner.preview(config=run.config)
-            return [
-                Change(step.operation, step.type, step.name)
-                for step in result.steps
-                if step.operation.startswith(_CHANGING) and step.type != "pulumi:pulumi:Stack"
-            ]
+            return list(_changes(result))
 
     def refresh(self) -> Outcome:
         """Reads the tenant into the state; the next ``up`` or ``preview`` shows what differs."""
@@ -245,6 +252,10 @@ class Onboarding:
             outputs={name: output.value for name, output in values.items()},
             secret_names=tuple(name for name, output in values.items() if output.secret),
         )
+
+    def deployment(self) -> dict[str, Any]:
+        """The stack as the state keeps it, secrets encrypted; empty when it is not there."""
+        return self._runner({}).export_if_made()
 
     def settings(self) -> StackSettings:
         """The stack's settings, with what the request asks for in their place."""
@@ -536,7 +547,9 @@ class Onboarding:
         if not tenant_id or not client_id or address.startswith("http"):
             yield None
             return
-        with Lease(open_store(address, self._environ), journal_key(str(tenant_id), str(client_id)), say=self._say) as lease:
+        with Lease(
+            open_store(address, self._environ), journal_key(str(tenant_id), str(client_id)), say=self._say
+        ) as lease:
             yield lease
 
     def _rotating(self, run: _SignedIn, found: Preflight, request: RotateRequest, application: Application) -> Rotating:
@@ -614,6 +627,7 @@ class Onboarding:
             notes=tuple(notes),
             consent_url=str(outputs.get("adminConsentUrl", "")) if pending else "",
             changes=result.changes,
+            done=_changes(result),
         )
 
     def _show(self, event: Event) -> None:
@@ -646,6 +660,14 @@ class Onboarding:
         except ProvisionError as refused:
             return [str(refused)]
         return [f"Verified publisher set: {run.settings.mpn_id}."]
+
+
+def _changes(result: RunResult) -> tuple[Change, ...]:
+    return tuple(
+        Change(step.operation, step.type, step.name, step.changed)
+        for step in result.steps
+        if step.operation.startswith(_CHANGING) and step.status != "failed" and step.type != "pulumi:pulumi:Stack"
+    )
 
 
 def _is_new(deployment: Mapping[str, Any]) -> bool:
