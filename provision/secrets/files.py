@@ -89,20 +89,38 @@ def read_key_file(path: Path, setting: str) -> str:
     Raises:
         InvalidInput: it cannot be read, or others than its owner can read or write it.
     """
+    return _private_bytes(path, f"Correct {setting}, or the file's permissions.").decode("utf-8", "replace")
+
+
+def read_private_bytes(path: Path, what: str) -> bytes:
+    """The content of a file that holds a secret in any form, also a PKCS#12.
+
+    Args:
+        path: the file.
+        what: what it should be, for messages.
+
+    Raises:
+        InvalidInput: it cannot be read, is no file, or others than its owner can read or write it.
+    """
+    return _private_bytes(path, f"Put the {what} there, or correct the file's permissions.")
+
+
+def _private_bytes(path: Path, remedy: str) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as stream:
+        # A pipe without a writer would be waited for without an end.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(descriptor).st_mode
-            text = "" if mode & 0o077 else stream.read()
+            content = b"" if mode & 0o077 or not stat.S_ISREG(mode) else stream.read()
     except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}.", remedy=f"Correct {setting}, or the file's permissions."
-        ) from None
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", remedy=remedy) from None
+    if not stat.S_ISREG(mode):
+        raise InvalidInput(f"{path} is not a file.", remedy=remedy)
     if mode & 0o077:
         raise InvalidInput(
             f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o}).", remedy=f"chmod 600 {path}"
         )
-    return text
+    return content
 
 
 def replace_private_file(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import InvalidInput, WouldOverwrite
-from provision.secrets.files import ensure_writable, replace_private_file, write_new_private_file
+from provision.secrets.files import ensure_writable, read_private_bytes, replace_private_file, write_new_private_file
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
@@ -96,3 +97,9 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path, write:
     assert left.stat().st_mode & 0o777 == 0o600
     write(path, "new")
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"secret": "new", ".secret.notours": "kept"}
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(InvalidInput, match="pipe is not a file"):
+        read_private_bytes(tmp_path / "pipe", "secret")

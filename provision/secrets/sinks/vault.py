@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,14 @@ class VaultField:
     path: str
     name: str
     environ: Mapping[str, str] = field(repr=False)
+
+    def by(self, other: VaultField) -> VaultField:
+        """This field, reached through the sign-in of another one at the same server, and its engine where both are."""
+        mine = replace(self)
+        mine.__dict__["_client"] = other._client
+        if self.path.startswith(other._mount.path):
+            mine.__dict__["_mount"] = other._mount
+        return mine
 
     def check(self) -> None:
         """Signs in, finds the engine, reads the secret and asks whether the token may write it."""

@@ -17,7 +17,8 @@ import ssl
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -299,6 +300,30 @@ def _server(vault: KeyVault, context: ssl.SSLContext) -> ThreadingHTTPServer:
     server.handle_error = lambda *_: None  # type: ignore[method-assign] - a client that ends a handshake is no news
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     return server
+
+
+@contextmanager
+def in_public_cloud(sandbox: Sandbox, tenant: Tenant, directory: Path) -> Iterator[tuple[KeyVault, dict[str, str]]]:
+    """A vault of the tenant, reached by its public name through a proxy, and the variables that lead there."""
+    with (
+        KeyVault("tms-kv.vault.azure.net", sandbox, tenant, directory / "kv") as server,
+        Proxy({server.host: server.port}) as proxy,
+    ):
+        trusted = directory / "trusted.pem"
+        trusted.write_bytes(sandbox.ca_file.read_bytes() + server.ca_file.read_bytes())
+        yield (
+            server,
+            {
+                "HTTPS_PROXY": proxy.url,
+                "NO_PROXY": "localhost,127.0.0.1",
+                "REQUESTS_CA_BUNDLE": str(trusted),
+                "SSL_CERT_FILE": str(trusted),
+                "ARM_METADATA_HOSTNAME": sandbox.base_url.removeprefix("https://"),
+                "ARM_TENANT_ID": tenant.tenant_id,
+                "ARM_CLIENT_ID": tenant.admin_client_id,
+                "ARM_CLIENT_SECRET": tenant.admin_client_secret,
+            },
+        )
 
 
 class Proxy:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from azure.keyvault.secrets._shared.http_challenge_cache import clear
-from azure_key_vault import KeyVault, Proxy, Version
+from azure_key_vault import KeyVault, Version, in_public_cloud
 
 from provision.errors import (
     InvalidInput,
@@ -39,22 +39,8 @@ def delivery(value: str = VALUE, key_id: str = "k-1") -> Delivery:
 def vault(sandbox: Sandbox, tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyVault]:
     """A vault of the tenant, reached as in the public cloud: by its name, through a proxy."""
     clear()
-    with (
-        KeyVault("tms-kv.vault.azure.net", sandbox, tenant, tmp_path / "kv") as server,
-        Proxy({server.host: server.port}) as proxy,
-    ):
-        trusted = tmp_path / "trusted.pem"
-        trusted.write_bytes(sandbox.ca_file.read_bytes() + server.ca_file.read_bytes())
-        for name, value in {
-            "HTTPS_PROXY": proxy.url,
-            "NO_PROXY": "localhost,127.0.0.1",
-            "REQUESTS_CA_BUNDLE": str(trusted),
-            "SSL_CERT_FILE": str(trusted),
-            "ARM_METADATA_HOSTNAME": sandbox.base_url.removeprefix("https://"),
-            "ARM_TENANT_ID": tenant.tenant_id,
-            "ARM_CLIENT_ID": tenant.admin_client_id,
-            "ARM_CLIENT_SECRET": tenant.admin_client_secret,
-        }.items():
+    with in_public_cloud(sandbox, tenant, tmp_path) as (server, environ):
+        for name, value in environ.items():
             monkeypatch.setenv(name, value)
         yield server
 
