@@ -195,6 +195,31 @@ def value_in(sink: Sink) -> str:
     return stored.value
 
 
+def certificates_arrive(desk: Desk, sink: Sink, read: Callable[[], str]) -> None:
+    """One certificate follows another at a place, and the product signs in with what it reads there.
+
+    Args:
+        desk: of a certificate.
+        sink: the place.
+        read: what the product finds there, read in its own way.
+    """
+    desk.sinks = [sink]
+    seen = []
+    for wish in ({}, {"now": True}):
+        made = desk.run(**wish).made
+        assert made is not None
+        pem = read()
+        assert made.is_value(pem), "the place changed it on the way"
+        assert desk.works(pem)
+        seen.append((made.key_id, pem))
+    (first, old), (second, new) = seen
+    assert desk.works(old), "for the overlap"
+    desk.ahead = timedelta(days=8)
+    assert desk.run().retired == [first]
+    assert [row["keyId"] for row in desk.rows()] == [second]
+    assert desk.works(read()) and read() == new and not desk.works(old)
+
+
 class Stopped(BaseException):
     """The process is no more."""
 
