@@ -103,9 +103,12 @@ def _add_evidence(group: Any) -> None:
     group.add_argument("--ask-password", action="store_true", help="the same, typed in")
     group.add_argument("--token-file", type=Path, help="an access token for SMTP, tried over SMTP")
     group.add_argument(
+        "--ews-token-file", type=Path, help="an access token for EWS, tried by exchangelib: opens the mailbox, no more"
+    )
+    group.add_argument(
         "--client-secret-file", type=Path, help=f"the product's client secret, tried at Entra (or {_SECRET})"
     )
-    group.add_argument("--no-connect", action="store_true", help="do not talk to the SMTP server")
+    group.add_argument("--no-connect", action="store_true", help="talk neither to the SMTP server nor to EWS")
     group.add_argument("--no-dns", action="store_true", help="do not look at the domain's DNS")
     group.add_argument("--dns-server", metavar="ADDRESS:PORT", help="the DNS server to ask (default: the machine's)")
 
@@ -337,6 +340,7 @@ def _asked(arguments: argparse.Namespace, stack: Onboarding | None, settings: St
         wants_tokens=wants,
         password=password,
         token=_secret_in(arguments.token_file),
+        ews_token=_secret_in(arguments.ews_token_file),
         client_secret=_secret_in(arguments.client_secret_file) or os.environ.get(_SECRET) or secret,
         told=told,
         basic_kept=arguments.basic_smtp_kept,

@@ -272,8 +272,13 @@ class Directory(Line):
         """Object ids of the groups that a user is in, directly or not ("List a user's memberships")."""
         return self._memberships(user.id)[0]
 
-    def granted_roles(self, door: Door) -> list[str]:
-        """Names of Microsoft Graph's application permissions that were consented to ("List appRoleAssignments")."""
+    def granted_roles(self, door: Door, resource: str = GRAPH_APP_ID) -> list[str]:
+        """Names of the application permissions that were consented to ("List appRoleAssignments").
+
+        Args:
+            door: the enterprise application.
+            resource: whose permissions, by its application id: Microsoft Graph's, or Exchange Online's.
+        """
         found = self._channel.ask_all(
             lambda client: client.service_principals.by_service_principal_id(door.object_id).app_role_assignments,
             "list the application's permissions",
@@ -282,13 +287,13 @@ class Directory(Line):
         ids = {str(item["appRoleId"]) for item in found}
         if not ids:
             return []
-        graph = self._channel.ask_all(
+        owner = self._channel.ask_all(
             lambda client: client.service_principals,
-            "look up Microsoft Graph",
-            query={"filter": f"appId eq {_quoted(GRAPH_APP_ID)}", "select": ["id", "appRoles"]},
+            "look up the permissions' names",
+            query={"filter": f"appId eq {_quoted(resource)}", "select": ["id", "appRoles"]},
             needs=_READ_APPS,
         )
-        roles = graph[0].get("appRoles") or () if graph else ()
+        roles = owner[0].get("appRoles") or () if owner else ()
         return sorted(str(role.get("value")) for role in roles if role.get("id") in ids)
 
     def sign_ins_of(self, user: User, since: datetime) -> list[SignIn]:

@@ -170,7 +170,7 @@ def test_ews_ends_in_two_steps():
     on = with_facts(tenant_ews_enabled=True, mailbox_ews_enabled=True)
     assert first(on, "ews") is None
     assert first(with_facts(on, now=datetime(2027, 4, 1, tzinfo=UTC)), "ews") == "ews-retired"
-    assert first(with_facts(on, tenant_ews_enabled=None), "ews") == "ews-off"
+    assert first(with_facts(on, tenant_ews_enabled=None), "ews") == "ews-organization-off"
     assert first(with_facts(on, tenant_ews_enabled=None, now=datetime(2026, 9, 30, tzinfo=UTC)), "ews") is None
 
 
