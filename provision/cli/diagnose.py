@@ -276,7 +276,7 @@ def _verdict(diagnosis: Diagnosis) -> int:
 
     Raises:
         ProblemsFound: a cause was found for each way, or for some and the rest is unclear.
-        Undecided: no cause was found, but something needed could not be looked at.
+        Undecided: no certain cause was found, but something could not be looked at or may apply.
     """
     if diagnosis.can_send:
         return 0
@@ -285,7 +285,7 @@ def _verdict(diagnosis: Diagnosis) -> int:
         titles = "; ".join(dict.fromkeys(rule.title for rule in causes))
         raise ProblemsFound(f"Mail cannot be sent: {titles}.", remedy="The causes and what to do stand above.")
     missing = list(dict.fromkeys(reason for verdict in diagnosis.verdicts for reason in verdict.missing))
-    raise Undecided(f"No cause was found, but not everything could be looked at: {missing[0]}.")
+    raise Undecided(f"No certain cause was found, but not everything is known: {missing[0]}.")
 
 
 def _stack(arguments: argparse.Namespace) -> Onboarding | None:

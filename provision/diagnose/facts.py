@@ -70,7 +70,11 @@ class MailboxFacts:
     account_enabled: bool | NotKnown = NO_MAILBOX_NAMED
     """``user.accountEnabled``."""
     mfa: bool | NotKnown = NO_MAILBOX_NAMED
-    """Whether multifactor authentication is asked of the account."""
+    """Whether per-user multifactor authentication stands between a normal password and SMTP: ``perUserMfaState`` is
+    ``enforced``. In the state ``enabled`` it does not yet.
+    """
+    mfa_registered: bool | NotKnown = NO_MAILBOX_NAMED
+    """``userRegistrationDetails.isMfaRegistered``; it does not tell whether a second factor is asked for."""
     licensed: bool | NotKnown = NO_MAILBOX_NAMED
     """Whether an enabled Exchange Online plan is assigned."""
     kind: str | NotKnown | None = NO_MAILBOX_NAMED
@@ -233,6 +237,7 @@ AUXILIARY: tuple[str, ...] = (
     *(name for name in NAMES if name.startswith(("attempt_", "token_", "domain_"))),
     "mailbox_restricted",
     "mailbox_mfa",
+    "mailbox_mfa_registered",
     "registration_wanted_redirect",
     "registration_wants_tokens",
 )
