@@ -165,7 +165,7 @@ class ProblemsFound(ProvisionError):
 
 
 class Undecided(ProvisionError):
-    """No certain cause was found, but something that could stop mail could not be looked at, or only may apply."""
+    """No cause was found, but something that could stop mail could not be looked at."""
 
     exit_code = 16
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from provision.errors import EngineUnavailable, SignInFailed, StateUnavailable, Unreachable
 from provision.fleet.outcome import Failure, Outcome
 from provision.fleet.tenant import Tenant
 
@@ -52,6 +53,7 @@ SHARED: dict[str, Shared] = {
     "SignInFailed": Shared(by_credential=True, patience=0.0),
 }
 """Kinds of failure (classes of ``provision.errors``) that may have one cause for many tenants."""
+_KINDS = {kind.exit_code: kind.__name__ for kind in (Unreachable, StateUnavailable, EngineUnavailable, SignInFailed)}
 
 
 def credential_of(tenant: Tenant) -> str:
@@ -61,10 +63,15 @@ def credential_of(tenant: Tenant) -> str:
 
 def cause_of(failure: Failure | None, tenant: Tenant) -> Cause | None:
     """The cause that a failure may share with others; None when it is the tenant's own."""
-    shared = SHARED.get(failure.kind) if failure else None
-    if failure is None or shared is None or failure.throttled:
+    kind = _kind_of(failure)
+    if kind not in SHARED or (failure is not None and failure.throttled):
         return None
-    return Cause(failure.kind, credential_of(tenant) if shared.by_credential else "")
+    return Cause(kind, credential_of(tenant) if SHARED[kind].by_credential else "")
+
+
+def _kind_of(failure: Failure | None) -> str:
+    """The error's class as the exit code has it: a failure may name a narrower one (``AnswerLost``)."""
+    return _KINDS.get(failure.exit_code, "") if failure else ""
 
 
 @dataclass
@@ -169,5 +176,5 @@ def _got_further(cause: Cause, outcome: Outcome) -> bool:
     if failure is None:
         return outcome.status != "not-tried"
     if cause.kind == "Unreachable":
-        return failure.throttled or failure.kind == "SignInFailed"
-    return failure.kind not in SHARED and not failure.throttled
+        return failure.throttled or _kind_of(failure) == "SignInFailed"
+    return _kind_of(failure) not in SHARED and not failure.throttled

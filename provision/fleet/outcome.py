@@ -6,11 +6,10 @@ It is JSON throughout, holds no secret, and is the same whoever worked on the te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from provision.errors import ProvisionError
-from provision.microsoft.refusals import Throttled
 
 Action = Literal["plan", "up", "audit", "rotate", "smtp-auth", "diagnose"]
 ACTIONS: tuple[Action, ...] = ("plan", "up", "audit", "rotate", "smtp-auth", "diagnose")
@@ -50,8 +49,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: ProvisionError, *, throttled: bool = False) -> Failure:
-        """The failure that an error means; ``throttled`` where its words alone say so."""
-        throttled = throttled or isinstance(error, Throttled)
+        """The failure that an error means."""
         return cls(type(error).__name__, error.message, error.remedy, error.exit_code, throttled)
 
 
@@ -83,7 +81,7 @@ class Outcome:
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(replace(self, changes=dict(self.changes), facts=dict(self.facts)))  # asdict spoils a Counter
+        return asdict(self)
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Outcome:

@@ -126,10 +126,6 @@ class GraphRefusal:
     message: str
 
 
-class Throttled(Unreachable):
-    """Microsoft asks for fewer requests (HTTP 429), and still does after as many repeats as were worth it."""
-
-
 _POLICY_CODES = ("CredentialTypeNotAllowedAsPerAppPolicy", "CredentialInvalidLifetimeAsPerAppPolicy")
 
 
@@ -155,7 +151,7 @@ def graph_refused(refusal: GraphRefusal, doing: str, needs: str) -> ProvisionErr
             remedy=f"It takes {needs}." if needs else "Ask for a role that may.",
         )
     if refusal.status == 429 or refusal.status >= 500:
-        return (Throttled if refusal.status == 429 else Unreachable)(
+        return Unreachable(
             f"Microsoft Graph is overloaded: HTTP {refusal.status} to the request to {doing}, after retries.",
             remedy="Run again in a few minutes; nothing is lost.",
         )
@@ -208,7 +204,7 @@ def exchange_refused(refusal: ExchangeRefusal, doing: str, *, recipients: bool) 
             remedy=EXCHANGE_ROLES.format(RECIPIENTS_TOO if recipients else ""),
         )
     if refusal.status == 429 or refusal.status >= 500:
-        return (Throttled if refusal.status == 429 else Unreachable)(
+        return Unreachable(
             f"Exchange Online is overloaded: HTTP {refusal.status} to the request to {doing}, after retries.",
             remedy="Run again in a few minutes; what is done is recorded.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provision import errors
 from provision.fleet.breaker import Breaker, Cause
 from provision.fleet.outcome import Failure, Outcome
 from provision.fleet.tenant import CredentialReference, Tenant
@@ -15,7 +16,8 @@ def tenants(count: int, credential: CredentialReference = PARTNER, name: str = "
 
 
 def failed(tenant: Tenant, kind: str, *, throttled: bool = False) -> Outcome:
-    return Outcome(tenant.key, "up", "failed", failure=Failure(kind, f"{kind}.", "", 1, throttled))
+    code = getattr(errors, kind).exit_code
+    return Outcome(tenant.key, "up", "failed", failure=Failure(kind, f"{kind}.", "", code, throttled))
 
 
 def worked(tenant: Tenant) -> Outcome:

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import socket
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -71,8 +70,9 @@ class FleetStore:
         """
         rows = {tenant.key: tenant.document() for tenant in tenants}
         if len(rows) < len(tenants):
-            twice, _ = Counter(tenant.key for tenant in tenants).most_common(1)[0]
-            raise InvalidInput(f"The tenant {twice} stands twice in a run.", remedy="Correct the fleet file.")
+            raise InvalidInput(
+                "A tenant stands twice in the selection of a run.", remedy="Correct its key in the fleet file."
+            )
         mark = secrets.token_hex(3)
 
         def work(connection: Connection, _again: bool) -> Run:
@@ -227,6 +227,17 @@ class FleetStore:
         if batch:
             self._record(run_id, batch)
 
+    def reopen(self, run_id: str, keys: Sequence[str]) -> None:
+        """Lets tenants that failed be tried again in their run; what they failed by is shown until they are."""
+        failed = (JOBS.c.run == run_id, JOBS.c.status == "failed")
+        nothing: dict[str, Any] = {"status": "not-tried", "token": None}
+
+        def work(connection: Connection, _again: bool) -> None:
+            for some in _slices(sorted(keys)):
+                connection.execute(update(JOBS).where(*failed, JOBS.c.key.in_(some)).values(nothing))
+
+        self._database.write(work)
+
     def _record(self, run_id: str, outcomes: Sequence[Outcome]) -> None:
         latest = {outcome.key: outcome for outcome in outcomes}  # in the order of keys nobody waits in a circle
         values = [
@@ -249,6 +260,12 @@ class FleetStore:
         statement = select(JOBS.c.key, JOBS.c.outcome).where(JOBS.c.run == run.id, JOBS.c.status.is_not(None))
         for row in self._pages(statement):
             yield Outcome.of_document(row.outcome)
+
+    def outcome(self, run_id: str, key: str) -> Outcome | None:
+        """What became of one tenant in a run; None while it is to be tried, for the first time or again."""
+        it = (JOBS.c.run == run_id, JOBS.c.key == key)
+        rows = self._rows(select(JOBS.c.outcome).where(*it, ~_OPEN))
+        return Outcome.of_document(rows[0].outcome) if rows else None
 
     def latest(self, fleet: str, action: Action) -> Iterator[Recorded]:
         """Each tenant's latest outcome of an action, by key, whichever run it was in; ``not-tried`` is none."""

@@ -1,0 +1,220 @@
+"""Workers on other machines: a Dask cluster that is there, whoever started it (`dask scheduler`, `dask worker`).
+
+A task holds a job, which has no secret in it: each worker takes the store's address and all credentials from its own
+environment, and nothing of that passes the scheduler. In the Dask worker the job is done by a process of its own with a
+time limit, as on one machine (``local``), so that neither a hang nor a crash of one tenant ends the Dask worker.
+
+A Dask worker that is lost is found by the scheduler, which gives its tasks to others; the tenant's lease in the store
+keeps two from working on it at once, and runs out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import platform
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client, Security, get_worker
+from distributed.scheduler import KilledWorker
+
+from provision.errors import InvalidInput, ProvisionError, StateUnavailable, Unreachable
+from provision.fleet.executors.interface import WorkerLost, out_of_time
+from provision.fleet.executors.local import TIME_LIMIT, LocalExecutor
+from provision.fleet.outcome import Outcome
+
+if TYPE_CHECKING:
+    from provision.fleet.jobs import Job
+    from provision.fleet.store import Run
+
+CONNECT_SECONDS = 20.0
+_SAME = "Install the same version of provision[fleet,dask] for the coordinator, the scheduler and every worker."
+_PLACE = "PROVISION_FLEET_STORE"
+
+
+class DaskExecutor:
+    """A client of a cluster.
+
+    Args:
+        address: the scheduler's, as in ``tcp://10.0.0.5:8786`` or ``tls://…``.
+        limit: seconds for one job.
+        tls: files of the authority, the certificate and its key; without them Dask's own configuration counts.
+
+    Raises:
+        Unreachable: the scheduler does not answer, or has no workers.
+        InvalidInput: it is none, or its versions or the workers' are others than ours.
+    """
+
+    def __init__(self, address: str, *, limit: float = TIME_LIMIT, tls: Mapping[str, str] | None = None) -> None:
+        self._address = address
+        self._limit = limit
+        self._tries = 0
+        try:
+            security = Security(require_encryption=True, **tls) if tls else None
+            self._client = Client(
+                address, security=security, timeout=CONNECT_SECONDS, set_as_default=False, name="provision"
+            )
+        except (OSError, TimeoutError) as error:
+            raise Unreachable(
+                f"The Dask scheduler at {address} does not answer: {_first_line(error)}.",
+                remedy="Start it (dask scheduler), check the address, and for tls:// the three files.",
+            ) from None
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(
+                f"{address!r} is not the address of a Dask scheduler that can be used: {_first_line(error)}.",
+                remedy="Write it like tcp://HOST:8786, or tls://HOST:8786 with --tls-ca, --tls-cert and --tls-key.",
+            ) from None
+        try:
+            self._require_workers()
+            self._require_versions()
+        except ProvisionError:
+            self.close(hard=True)
+            raise
+
+    @property
+    def workers(self) -> int:
+        """How many jobs the cluster's workers do at once, now; at least 1, so that jobs wait for workers to come."""
+        if self._client.status != "running":
+            raise self._gone()
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return max(1, sum(int(worker["nthreads"]) for worker in workers.values()))
+
+    def require(self, run: Run) -> None:
+        """Every worker knows the run, that is, has the same store as we.
+
+        Raises:
+            StateUnavailable: one of them has not.
+        """
+        for worker, problem in self._ask(knows, run.id).items():
+            if problem:
+                raise StateUnavailable(
+                    f"The Dask worker {worker} does not use this run's store: {problem}",
+                    remedy=f"Set {_PLACE} (and PGPASSWORD, if it takes one) in the environment of every worker.",
+                )
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """See ``Executor``."""
+        if self._client.status != "running":
+            raise self._gone()
+        self._tries += 1
+        name = f"{job.action}-{job.tenant.key}-{job.run}-{self._tries}"
+        task = self._client.submit(work_here, job.document(), self._limit, key=name, pure=False)
+        promised: Future[Outcome] = Future()
+        promised.set_running_or_notify_cancel()
+
+        def settle(ended: Any) -> None:
+            try:
+                document = ended.result()
+                promised.set_result(
+                    out_of_time(job, self._limit) if document is None else Outcome.of_document(document)
+                )
+            except (KilledWorker, CancelledError, WorkerLost, OSError) as error:
+                promised.set_exception(WorkerLost(_first_line(error)))
+            except Exception as error:  # noqa: BLE001 - whatever a foreign machine raises is the job's end, not ours
+                promised.set_exception(WorkerLost(f"{type(error).__name__}: {_first_line(error)}"))
+            finally:
+                ended.release()
+
+        task.add_done_callback(settle)
+        return promised
+
+    def close(self, *, hard: bool = False) -> None:  # noqa: ARG002 - the workers are not ours to end
+        """Leaves the cluster; its workers end the job that they are at, and stay."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.close(timeout=5)
+
+    def _ask(self, what: Callable[..., Any], *arguments: object) -> dict[str, Any]:
+        """Asks each worker, whatever it does meanwhile."""
+        try:
+            return dict(self._client.run(what, *arguments))
+        except ImportError as missing:
+            raise InvalidInput(
+                f"The workers of {self._address} lack the Python package {missing.name or 'provision'}.", remedy=_SAME
+            ) from None
+
+    def _require_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise Unreachable(
+                f"The Dask scheduler at {self._address} has no workers.",
+                remedy=f"Start some: dask worker {self._address} --nthreads 2",
+            ) from None
+
+    def _require_versions(self) -> None:
+        ours = versions()
+        theirs = self._ask(versions)
+        found: Any = self._client.get_versions()
+        if found["scheduler"] is not None:
+            packages = found["scheduler"]["packages"]
+            theirs["scheduler"] = {name: packages.get(name, ours[name]) for name in ("dask", "distributed")}
+        for who, has in theirs.items():
+            for name, version in has.items():
+                if ours[name] != version:
+                    raise InvalidInput(
+                        f"The Dask {'scheduler' if who == 'scheduler' else f'worker {who}'} has {name} {version}, "
+                        f"and here it is {ours[name]}.",
+                        remedy=_SAME,
+                    )
+
+    def _gone(self) -> Unreachable:
+        return Unreachable(
+            f"The Dask scheduler at {self._address} is gone.",
+            remedy="Start it again, then the same command with --resume: what is done stays done.",
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+# In the Dask worker
+
+
+class _Here:
+    """The processes of this Dask worker."""
+
+    lock = threading.Lock()
+    executors: dict[float, LocalExecutor] = {}  # noqa: RUF012 - of the process
+
+
+def versions() -> dict[str, str]:
+    """What has to be the same everywhere."""
+    from importlib.metadata import version
+
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, **{name: version(name) for name in ("provision", "dask", "distributed")}}
+
+
+def knows(run_id: str) -> str:
+    """Whether this worker's store has the run; the sentence that says why not, else empty."""
+    from provision.fleet.store import open_fleet_store
+
+    try:
+        store = open_fleet_store()
+        known = store.run(run_id)
+    except ProvisionError as refused:
+        return str(refused)
+    return "" if known else "it knows no such run."
+
+
+def work_here(document: Mapping[str, Any], limit: float) -> dict[str, Any] | None:
+    """Does a job in a process of its own beside this Dask worker; None when it was cut at its limit.
+
+    Raises:
+        WorkerLost: that process died.
+    """
+    from provision.fleet.jobs import Job
+
+    with _Here.lock:
+        executor = _Here.executors.get(limit)
+        if executor is None:
+            # A nanny starts its worker as a daemon, which may have no children lest they outlive it. Ours end
+            # themselves when their parent is gone (``child``).
+            multiprocessing.current_process().daemon = False
+            executor = _Here.executors[limit] = LocalExecutor(get_worker().state.nthreads, limit=limit)
+    outcome = executor.submit(Job.of_document(document)).result()
+    return None if outcome.failure is not None and outcome.failure.kind == "OutOfTime" else outcome.document()
