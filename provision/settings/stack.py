@@ -87,6 +87,7 @@ class StackSettings:
         beside: Path | None = None,
         source: str = "the stack's configuration",
         project: str = NAMESPACE,
+        product: Profile | None = None,
     ) -> StackSettings:
         """Reads a stack's configuration.
 
@@ -96,12 +97,13 @@ class StackSettings:
             beside: the folder of ``Pulumi.yaml``, for profiles of one's own.
             source: what to call the configuration in messages, for example ``Pulumi.acme.yaml``.
             project: the Pulumi project's name, which is not the keys' namespace.
+            product: the profile that the configuration names, where it was read before.
 
         Raises:
             InvalidInput: an unknown or misplaced key or an illegal value; the message names it and the valid ones.
         """
         own = own_values(config, NAMESPACE, KEYS, project=project, source=source)
-        product = profiles.load(own.get("profile") or "cloudex", beside=beside)
+        product = product or profiles.load(own.get("profile") or "cloudex", beside=beside)
         values: dict[str, Any] = {
             "display_name": product.display_name,
             "sign_in_audience": product.sign_in_audience,

@@ -10,27 +10,20 @@ line and never stops the others; a file that is none at all is refused.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provision.errors import InvalidInput
+from provision.fleet.source.document import take_apart
+from provision.fleet.source.entries import Credentials
+from provision.fleet.source.nodes import LARGEST, decode
+from provision.fleet.source.problem import Problem
+from provision.fleet.source.raw import Raw
+from provision.fleet.source.rows import Rows
+from provision.fleet.source.table import read_table
 from provision.fleet.tenant import Tenant
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in a fleet file that cannot be used; no secret is in it."""
-
-    line: int
-    """From 1."""
-    where: str
-    """The row and the field, as in ``contoso, companyCode``."""
-    message: str
-    """One sentence: what is wrong."""
-    remedy: str = ""
-    path: Path | None = None
-    """The file, where it is another than the fleet's own (a CSV that ``tenants:`` names)."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +49,51 @@ def read_fleet(path: Path, *, environ: Mapping[str, str] = os.environ) -> Fleet:
     Raises:
         InvalidInput: there is no such file, or it is no fleet file as a whole. A bad row is a ``Problem`` instead.
     """
-    del environ
-    import yaml
+    del environ  # the file says all
+    source = str(path)
+    text = decode(_bytes(path), source)
+    if path.suffix.lower() == ".csv":
+        return _fleet(_name_of(path), path, Raw(1, "defaults"), (), read_table(text, source))
+    document = take_apart(text, source)
+    if document.table is None:
+        return _fleet(document.name, path, document.defaults, document.credentials, document.rows)
+    table = path.parent / document.table
+    rows = read_table(decode(_bytes(table), str(table)), str(table))
+    return _fleet(document.name, path, document.defaults, document.credentials, rows, table=table)
 
+
+def _fleet(
+    name: str,
+    path: Path,
+    defaults: Raw,
+    credentials: tuple[Raw, ...],
+    raws: tuple[Raw, ...],
+    *,
+    table: Path | None = None,
+) -> Fleet:
+    usable = Credentials(credentials)
+    rows = Rows(defaults, usable, path.absolute().parent)
+    for raw in raws:
+        rows.add(raw)
+    shared = sorted([*defaults.problems, *usable.problems], key=lambda problem: problem.line)
+    if table is not None:
+        own = [replace(problem, path=table) for problem in rows.problems]
+        return Fleet(name, rows.tenants, (*shared, *own), path)
+    return Fleet(name, rows.tenants, tuple(sorted([*shared, *rows.problems], key=lambda problem: problem.line)), path)
+
+
+def _bytes(path: Path) -> bytes:
+    """The file, one byte more than it may have at most."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        rows = [Tenant(row["key"], row["tenant"], company_code=row.get("companyCode")) for row in found["tenants"]]
-        return Fleet(found["fleet"], tuple(rows), (), path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-        raise InvalidInput(f"{path} is not a fleet file.", remedy="See docs/fleet.md.") from None
+        with path.open("rb") as stream:
+            return stream.read(LARGEST + 1)
+    except OSError as error:
+        raise InvalidInput(
+            f"The fleet file {path} cannot be read: {error.strerror}.",
+            remedy="Name it with --file, or write one to begin with: provision fleet init",
+        ) from None
+
+
+def _name_of(path: Path) -> str:
+    """A CSV's fleet is called like the file."""
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:63].strip("-") or "fleet"

@@ -1,6 +1,6 @@
 """Items: ``CreateItem``, ``SendItem``, ``FindItem``, ``GetItem``, ``DeleteItem``, ``GetAttachment``.
 
-Owns: what becomes of messages. Does not own: their XML (``messages``), delivery (``delivery``).
+Owns: what becomes of messages. Does not own: their XML (``messages``), delivery (``submission.post``).
 Sources: the operations' pages in the EWS reference; "MessageDisposition" for the three ways of making a message.
 """
 
@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element
 from provision.sandbox.directory import Document
 from provision.sandbox.ews import folders, messages, restriction, soap
 from provision.sandbox.ews.call import Call, Mailbox
-from provision.sandbox.ews.delivery import deliver
 from provision.sandbox.ews.errors import EwsError
+from provision.sandbox.submission.post import Post, Posting
 
 _DISPOSITIONS = ("SaveOnly", "SendOnly", "SendAndSaveCopy")
 _MAX_PAGE = 1000
@@ -68,7 +68,7 @@ def _send(call: Call, mailbox: Mailbox, message: Document) -> None:
     own = author is not None and call.own is not None and author.owner == call.own.owner
     if author is None or not (own or call.acting in author.send_as):
         raise EwsError("ErrorSendAsDenied")
-    deliver(call.directory, call.tenant, recipients, message)
+    Post(call.directory).deliver(Posting(call.tenant, mailbox.owner, mailbox.address, tuple(recipients), message))
 
 
 def _found(call: Call, identity: Element) -> Document:

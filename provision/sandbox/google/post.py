@@ -1,7 +1,7 @@
 """Mail that a Google user sends: limits, the sender's name, delivery to whoever is here.
 
 Owns: the daily limit, putting ``From`` right, inboxes and sent mail of Google users. Does not own: MIME
-(``submission.mime``), mailboxes of Microsoft 365 (``graph.mail``); a recipient who is nowhere here is dropped.
+(``submission.mime``), mailboxes of Microsoft 365 (``submission.post``); a recipient who is nowhere here is dropped.
 Gmail does not refuse a foreign ``From``: it writes the account's own address there unless the address is one of its
 aliases ("Send emails from a different address or alias", Gmail Help).
 """
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from provision.sandbox.directory import Directory, Document
 from provision.sandbox.entra.authority import domain_owner
 from provision.sandbox.google import customers
-from provision.sandbox.graph import mail
 from provision.sandbox.submission import mime
+from provision.sandbox.submission.post import Post
 
 BUSY = "google.busy"
 """The store's setting by which the control API makes Gmail say 421 4.7.0."""
@@ -69,7 +69,7 @@ def _deliver(directory: Directory, address: str, document: Document) -> None:
         return
     tenant = domain_owner(directory, address.rpartition("@")[2])
     if tenant is not None:
-        mail.deliver(directory, tenant, address, document)
+        Post(directory).receive(tenant, address, document)
 
 
 def messages(directory: Directory, user: Document) -> list[Document]:

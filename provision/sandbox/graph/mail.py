@@ -1,7 +1,7 @@
 """``sendMail`` and reading mail back.
 
-Owns: checking a message, delivering it to mailboxes of this tenant, the folders ``inbox`` and ``sentitems``.
-Does not own: SMTP, EWS, and delivery outside of the tenant (a foreign recipient is accepted and the copy dropped).
+Owns: checking a message, the copy in Sent Items, the folders ``inbox`` and ``sentitems``. Does not own: SMTP, EWS, and
+delivery (``submission.post``).
 Sources: "user: sendMail" (202, ``saveToSentItems`` defaults to true), "List messages"; the codes
 ``ErrorInvalidRecipients``, ``ErrorSendAsDenied``, ``MailboxNotEnabledForRESTAPI``, ``ErrorInvalidUser`` and
 ``ErrorAccessDenied`` as quoted in public issue threads of msgraph-sdk-dotnet and microsoft-graph-docs.
@@ -14,10 +14,11 @@ import re
 import uuid
 from typing import Any
 
-from provision.sandbox.directory import Directory, Document
+from provision.sandbox.directory import Document
 from provision.sandbox.exchange import applications, mailboxes
 from provision.sandbox.graph import collection, errors, mail_as_mime, schema
 from provision.sandbox.graph.call import Answer, Call
+from provision.sandbox.submission.post import Post, Posting
 
 _ADDRESS = re.compile(r"[^@\s<>()\[\],;:\\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _MAX_RECIPIENTS = 500
@@ -86,8 +87,8 @@ def send_mail(call: Call) -> Answer:
             call.directory.insert(
                 call.tenant, "message", {**stored, "id": _new_id(), "_userId": sender["id"], "_folder": "sentitems"}
             )
-        for address in recipients:
-            deliver(call.directory, call.tenant, address, stored)
+        posting = Posting(call.tenant, sender["id"], mailbox["PrimarySmtpAddress"], tuple(recipients), stored)
+        Post(call.directory).deliver(posting)
     return Answer(status=202)
 
 
@@ -219,16 +220,6 @@ def _complete(call: Call, sender: Document, values: Document, attachments: list[
         "_via": "graph",
         "_appId": call.caller.app_id,
     }
-
-
-def deliver(directory: Directory, tenant: str, address: str, message: Document) -> bool:
-    """Puts a copy into the inbox of a local mailbox with this address; False when there is none."""
-    mailbox = mailboxes.by_address(directory, tenant, address)
-    if mailbox is None:
-        return False
-    copy = {**message, "id": _new_id(), "bccRecipients": [], "isRead": False}
-    directory.insert(tenant, "message", {**copy, "_userId": mailbox["_userId"], "_folder": "inbox"})
-    return True
 
 
 def _may_read(call: Call, user: Document) -> None:

@@ -395,7 +395,7 @@ class Tenant:
         return sorted(chosen, key=_when, reverse=True)
 
     def outgoing(self, user_id: str) -> list[Document]:
-        """What SMTP took from a mailbox for addresses outside of this server, newest first; it goes nowhere."""
+        """What was taken from a mailbox for addresses outside of this server, newest first; it goes nowhere."""
         return [public(m) for m in reversed(self.all("outgoingMessage")) if m["_userId"] == user_id]
 
     # Policies

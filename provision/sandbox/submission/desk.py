@@ -115,8 +115,8 @@ class Desk:
             mailbox["_userId"],
             mailbox["PrimarySmtpAddress"],
             envelope.recipients,
-            envelope.report,
             values,
+            envelope.report,
         )
         self.post.hand_over(posting, self._limits.delivery_time(mailbox["id"]))
         return Answer("accepted", None, {"message_id": identity})

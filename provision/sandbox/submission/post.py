@@ -1,7 +1,8 @@
 """Takes a message that was accepted to its recipients: mailboxes of this server, groups, the outside, or back.
 
-Owns: Sent Items, delivery, non-delivery and delivery reports, mail to foreign addresses (kept, never sent anywhere),
-messages that wait for their minute. Does not own: whether the message may be sent (``desk``).
+Owns: delivery by whichever way the message was handed in (SMTP, Microsoft Graph, Exchange Web Services): Sent Items of
+SMTP, non-delivery and delivery reports, mail to foreign addresses (kept, never sent anywhere), messages that wait for
+their minute. Does not own: whether the message may be sent (``desk``, ``graph.mail``, ``ews.items``).
 Sources: the report's words are those of Exchange Online's non-delivery reports in public ("550 5.1.10
 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup").
 """
@@ -35,10 +36,10 @@ class Posting:
     sender: str
     """The primary address of that mailbox."""
     recipients: tuple[str, ...]
-    report: tuple[str, ...]
-    """The recipients for whom a success is reported too (``NOTIFY=SUCCESS``)."""
     values: Document
-    """The message, as ``mime.document`` makes it."""
+    """The message, as ``mime.document`` makes it; without ``_mime`` when it was not handed in as MIME."""
+    report: tuple[str, ...] = ()
+    """The recipients for whom a success is reported too (``NOTIFY=SUCCESS``)."""
 
 
 class Post:
@@ -67,7 +68,7 @@ class Post:
                 self._directory.insert(posting.tenant_id, "waitingMessage", waiting)
                 self._waiting = True
             else:
-                self._deliver(posting)
+                self.deliver(posting)
 
     def deliver_due(self) -> None:
         """Delivers what has waited long enough; cheap when nothing waits."""
@@ -82,7 +83,7 @@ class Post:
                 fields = {name: document[name] for name in Posting.__dataclass_fields__}
                 with self._directory.transaction():
                     self._directory.remove(tenant, "waitingMessage", document["id"])
-                    self._deliver(Posting(**fields))
+                    self.deliver(Posting(**fields))
 
     def _save_sent(self, posting: Posting) -> None:
         """The copy in Sent Items, where the sender sees the blind copies."""
@@ -95,7 +96,8 @@ class Post:
         where = {"id": mime.new_id(), "_userId": owner, "_folder": folder}
         self._directory.insert(tenant_id, "message", {**values, **where})
 
-    def _deliver(self, posting: Posting) -> None:
+    def deliver(self, posting: Posting) -> None:
+        """Brings the message to all recipients, now; what comes back is a report in the sender's inbox."""
         for address in posting.recipients:
             if self._arrive(posting, address) and address in posting.report:
                 self._report(posting, address, delivered=True)
@@ -103,35 +105,46 @@ class Post:
     def _arrive(self, posting: Posting, address: str) -> bool:
         """Brings the message to one address of this server, or keeps it for the outside; False when it came back."""
         tenant_id = domain_owner(self._directory, _domain(address).lower())
-        values = {
-            **posting.values,
-            "bccRecipients": [],
-            "isRead": False,
-            "receivedDateTime": self._directory.clock.iso(),
-        }
         if tenant_id is None:
             outgoing = {"_userId": posting.owner, "to": address, "sender": posting.sender}
-            outgoing |= {name: values[name] for name in ("subject", "internetMessageId", "sentDateTime", "_mime")}
+            outgoing |= {name: posting.values[name] for name in ("subject", "internetMessageId", "sentDateTime")}
             self._directory.insert(posting.tenant_id, "outgoingMessage", outgoing)
             return True
-        found = self._receiving(tenant_id, address)
-        if found is None:
+        if not self.receive(tenant_id, address, posting.values):
             self._report(posting, address, delivered=False)
             return False
-        for owner in found:
-            self._store(tenant_id, owner, "inbox", values)
         return True
 
+    def receive(self, tenant_id: str, address: str, values: Document) -> bool:
+        """Puts a copy into the inbox of whoever has an address in a tenant; False when nobody has.
+
+        Args:
+            tenant_id: the tenant's.
+            address: the recipient's.
+            values: the message, without id, owner and folder.
+        """
+        found = self._receiving(tenant_id, address)
+        now = self._directory.clock.iso()
+        copy = {**values, "bccRecipients": [], "isRead": False, "isDraft": False, "receivedDateTime": now}
+        for owner in found or ():
+            self._store(tenant_id, owner, "inbox", copy)
+        return found is not None
+
     def _receiving(self, tenant_id: str, address: str) -> list[str] | None:
-        """The owners of the mailboxes that mail for an address reaches, of a group all members; None for nobody."""
+        """The owners of the mailboxes that mail for an address reaches, of a group all members; None for nobody.
+
+        A mailbox on the customer's own servers comes first: who has one there has none in Exchange Online.
+        """
+        local = accounts.mailbox_at(self._directory, tenant_id, address)
+        if local is not None:
+            return [local.owner]
         mailbox = mailboxes.by_address(self._directory, tenant_id, address)
         if mailbox is not None:
             return [mailbox["_userId"]]
         for group in self._directory.all(tenant_id, "group", fresh=True):
             if group["mail"] and group["mail"].lower() == address.lower():
                 return [user for user in group["_members"] if mailboxes.of_user(self._directory, tenant_id, user)]
-        local = accounts.mailbox_at(self._directory, tenant_id, address)
-        return [local.owner] if local is not None else None
+        return None
 
     def _report(self, posting: Posting, address: str, *, delivered: bool) -> None:
         content = _delivery_report(posting, address, delivered=delivered, now=self._directory.clock.now())

@@ -46,6 +46,16 @@ def test_send_only_keeps_no_copy_and_blind_copies_stay_blind(ews: Ews) -> None:
     assert [one.email_address for one in got.to_recipients] == [ews.entra.upn("bob")]
 
 
+def test_mail_for_the_outside_is_kept_for_the_portal_and_an_unknown_colleague_comes_back(ews: Ews) -> None:
+    """As with SMTP and Graph; nothing leaves this machine."""
+    ada = ews.as_user("ada")
+    message(ada, "someone@elsewhere.example", ews.entra.upn("nobody")).send_and_save()
+    user = ews.entra.graph("GET", f"/users/{ews.entra.upn('ada')}")["id"]
+    page = ews.entra.http.get(f"/_portal/{ews.entra.tenant.tenant_id}/mailboxes/{user}").text
+    assert "someone@elsewhere.example" in page.partition("<h2>Outgoing</h2>")[2]
+    assert [one.subject for one in ada.inbox.all()] == ["Undeliverable: Order 1"]
+
+
 def test_a_draft_with_an_attachment_is_saved_then_sent_and_moves_to_the_sent_items(ews: Ews) -> None:
     ada = ews.as_user("ada")
     draft = message(ada, ews.entra.upn("bob"), folder=ada.drafts)

@@ -41,6 +41,22 @@ def test_a_signed_in_user_sends_and_it_arrives(graph):
     assert graph.ok("GET", f"/users/{BOB}/messages/{received['id']}")["id"] == received["id"]
 
 
+def _outgoing(graph):
+    rows = graph.directory.all(graph.tenant, "outgoingMessage", fresh=True)
+    return [(row["subject"], row["to"], row["sender"]) for row in rows]
+
+
+def test_mail_for_the_outside_is_kept_for_the_portal_and_an_unknown_colleague_comes_back(graph):
+    """As with SMTP: sendMail answers 202 to both."""
+    to = _to("reader@other.example", "nobody@contoso.onmicrosoft.com", BOB)
+    assert graph.call("POST", f"/users/{ADA}/sendMail", json=_mail(toRecipients=to)).status_code == 202
+    assert _outgoing(graph) == [("Invoice", "reader@other.example", ADA)]
+    (report,) = _inbox(graph, ADA)
+    assert report["subject"] == "Undeliverable: Invoice"
+    assert "nobody wasn't found at contoso.onmicrosoft.com" in report["body"]["content"]
+    assert [row["subject"] for row in _inbox(graph, BOB)] == ["Invoice"]
+
+
 def test_an_alias_in_the_custom_domain_is_the_same_mailbox(graph):
     graph.call("POST", f"/users/{ADA}/sendMail", json=_mail(toRecipients=_to("BOB@contoso.example")))
     assert len(_inbox(graph, BOB)) == 1
