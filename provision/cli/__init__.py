@@ -16,6 +16,7 @@ from provision.cli import (
     diagnose,
     engine,
     explain,
+    fleet,
     google,
     registration,
     rotate,
@@ -26,7 +27,20 @@ from provision.cli import (
 )
 from provision.errors import Interrupted, InvalidInput, ProvisionError
 
-_COMMANDS = (registration, rotate, credential, secrets, smtp_auth, google, diagnose, verify, explain, engine, sandbox)
+_COMMANDS = (
+    registration,
+    rotate,
+    credential,
+    secrets,
+    smtp_auth,
+    google,
+    diagnose,
+    verify,
+    explain,
+    fleet,
+    engine,
+    sandbox,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -25,6 +25,8 @@ from provision.fleet.source.rows import Rows
 from provision.fleet.source.table import read_table
 from provision.fleet.tenant import Tenant
 
+__all__ = ["Fleet", "Problem", "parse_fleet", "read_bytes", "read_fleet"]
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -50,16 +52,29 @@ def read_fleet(path: Path, *, environ: Mapping[str, str] = os.environ) -> Fleet:
         InvalidInput: there is no such file, or it is no fleet file as a whole. A bad row is a ``Problem`` instead.
     """
     del environ  # the file says all
+    return parse_fleet(decode(read_bytes(path), str(path)), path)
+
+
+def parse_fleet(text: str, path: Path, *, table: str | None = None) -> Fleet:
+    """Reads a fleet file's text.
+
+    Args:
+        text: what stands in it.
+        path: its name, and where a table and profiles beside it are.
+        table: what stands in the table that it names; read from there without it.
+
+    Raises:
+        InvalidInput: as ``read_fleet``.
+    """
     source = str(path)
-    text = decode(_bytes(path), source)
     if path.suffix.lower() == ".csv":
         return _fleet(_name_of(path), path, Raw(1, "defaults"), (), read_table(text, source))
     document = take_apart(text, source)
     if document.table is None:
         return _fleet(document.name, path, document.defaults, document.credentials, document.rows)
-    table = path.parent / document.table
-    rows = read_table(decode(_bytes(table), str(table)), str(table))
-    return _fleet(document.name, path, document.defaults, document.credentials, rows, table=table)
+    beside = path.parent / document.table
+    rows = read_table(decode(read_bytes(beside), str(beside)) if table is None else table, str(beside))
+    return _fleet(document.name, path, document.defaults, document.credentials, rows, table=beside)
 
 
 def _fleet(
@@ -82,8 +97,12 @@ def _fleet(
     return Fleet(name, rows.tenants, tuple(sorted([*shared, *rows.problems], key=lambda problem: problem.line)), path)
 
 
-def _bytes(path: Path) -> bytes:
-    """The file, one byte more than it may have at most."""
+def read_bytes(path: Path) -> bytes:
+    """A fleet file, one byte more than it may have at most.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             return stream.read(LARGEST + 1)

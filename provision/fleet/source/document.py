@@ -91,8 +91,10 @@ def _name(root: Mapping, source: str) -> str:
 
 def _rows(root: Mapping, source: str) -> tuple[str | None, tuple[Raw, ...]]:
     node = root.get("tenants")
-    if node is None or (isinstance(node, Scalar) and node.is_empty):
-        raise InvalidInput(f"{source} has no tenants.", remedy=_SEE)
+    if node is None:
+        raise InvalidInput(f"{source} has no section `tenants`.", remedy=_SEE)
+    if isinstance(node, Scalar) and node.is_empty:
+        return None, ()
     if isinstance(node, Scalar):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]*\.csv", node.text):
             raise InvalidInput(

@@ -207,7 +207,7 @@ class _Composer:
         self._tag(event, plain=event.implicit[0] or event.implicit[1])
         end = event.end_mark.line + (1 if event.end_mark.column or event.style not in ("|", ">") else 0)
         line = event.start_mark.line + 1
-        node = Scalar(event.value, line, event.start_mark.column, max(line, end), event.style is None)
+        node = Scalar(event.value, line, event.start_mark.column, max(line, end), not event.style)
         self._counted(event, 1)
         if event.anchor:
             self._anchors[event.anchor] = (node, 1)

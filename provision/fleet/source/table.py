@@ -32,12 +32,8 @@ def read_table(text: str, source: str) -> tuple[Raw, ...]:
         InvalidInput: it has no headings, or one that is no field.
     """
     lines = text.splitlines(keepends=True)
-    skipped = 0
-    delimiter = None
-    if lines and (told := re.fullmatch(r"sep=(.)\s*", lines[0])):  # written for a spreadsheet, and by one
-        delimiter, skipped = told[1], 1
-    first = next((line for line in lines[skipped:] if line.strip()), "")
-    reader = csv.reader(lines[skipped:], delimiter=delimiter or max(",;\t", key=first.count), strict=True)
+    delimiter, skipped = _delimiter(lines)
+    reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
     csv.field_size_limit(_LONGEST_CELL)
     names: list[str] | None = None
     found: list[Raw] = []
@@ -60,6 +56,22 @@ def read_table(text: str, source: str) -> tuple[Raw, ...]:
             f"{source} has no headings.", remedy=f"Name the columns in its first line: {', '.join(BY_NAME)}."
         )
     return tuple(found)
+
+
+def delimiter_of(text: str) -> tuple[list[str], str]:
+    """The columns of a table that was read before, in its order, and what divides its cells."""
+    lines = text.splitlines(keepends=True)
+    delimiter, skipped = _delimiter(lines)
+    heading = next(row for row in csv.reader(lines[skipped:], delimiter=delimiter) if any(cell.strip() for cell in row))
+    return _headings(heading, 1, ""), delimiter
+
+
+def _delimiter(lines: list[str]) -> tuple[str, int]:
+    """What divides the cells, and how many lines before the headings say only that (``sep=;``, for spreadsheets)."""
+    if lines and (told := re.fullmatch(r"sep=(.)\s*", lines[0])):
+        return told[1], 1
+    first = next((line for line in lines if line.strip()), "")
+    return max(",;\t", key=first.count), 0
 
 
 def _headings(cells: list[str], line: int, source: str) -> list[str]:

@@ -80,6 +80,12 @@ def test_a_row_s_own_values_win_and_an_empty_list_takes_the_defaults_away(tmp_pa
     )
 
 
+def test_a_field_without_a_value_is_none(tmp_path: Path) -> None:
+    row = GOOD.replace("}", ", secretMonths: , displayName: null, profile: ~, groups: }")
+    (tenant,) = read(tmp_path, HEAD + row).tenants
+    assert (tenant.settings, tenant.profile, tenant.groups) == ({"secretMonths": "12"}, "cloudex", ())
+
+
 def test_text_stays_as_it_was_written(tmp_path: Path) -> None:
     """YAML 1.1 takes 0123 for 83 and NO for false; both are company codes."""
     rows = "".join(
@@ -269,7 +275,7 @@ def test_a_setting_of_a_stack_is_a_field_or_kept_elsewhere() -> None:
     [
         ("", "it has no sections"),
         ("- a\n", "it has no sections"),
-        ("fleet: a\n", "has no tenants"),
+        ("fleet: a\n", "has no section `tenants`"),
         ("tenants: []\n", "does not say what the fleet is called"),
         ("fleet: a\ntenants: {a: b}\n", "/tenants.yaml:2: `tenants` is no list"),
         (

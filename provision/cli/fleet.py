@@ -1,0 +1,14 @@
+"""``provision fleet …``: many tenants, described by a fleet file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provision.cli import fleet_file
+
+
+def add_commands(subparsers: Any) -> None:
+    """Adds ``fleet`` and its commands."""
+    parser = subparsers.add_parser("fleet", help="many tenants at once, each a row of a fleet file")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    fleet_file.add_commands(commands)

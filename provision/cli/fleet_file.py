@@ -1,0 +1,135 @@
+"""``provision fleet init|validate|add|schema``: the fleet file from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provision.cli.fleet_selection import add_file
+from provision.errors import InvalidInput, Usage
+
+if TYPE_CHECKING:
+    from provision.fleet.source import Fleet, Problem
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the commands of this module."""
+    init = _command(commands, "init", _init, "write a fleet file to begin with; never overwrites")
+    init.add_argument("--name", help="the fleet's name (default: that of the folder)")
+
+    validate = _command(commands, "validate", _validate, "list every mistake in the fleet file with its line")
+    validate.add_argument("--json", action="store_true", help="as one JSON object")
+
+    add = _command(commands, "add", _add, "add one tenant; comments and everything else in the file stay")
+    add.add_argument("key", help="the row's name")
+    add.add_argument("tenant", help="the Microsoft 365 tenant's id or domain")
+    add.add_argument("--company-code", help="the company code in the product's address, letter case kept")
+    add.add_argument("--profile", help="the product (default: that of the file)")
+    add.add_argument("--credential", help="how to sign in: a name under `credentials`")
+    add.add_argument("--mailbox", action="append", default=[], help="may hand in mail by SMTP; may be repeated")
+    add.add_argument("--sink", action="append", default=[], metavar="KIND:PLACE", help="may be repeated")
+    add.add_argument("--group", action="append", default=[], help="may be repeated")
+    add.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field")
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of tenants.yaml, for editors")
+    schema.set_defaults(handler=_schema)
+
+
+def _command(
+    commands: Any, name: str, handler: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:])
+    parser.set_defaults(handler=handler)
+    add_file(parser)
+    return parser
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from provision.fleet.source.writing import begin
+
+    name = arguments.name or re.sub(r"[^a-z0-9]+", "-", Path.cwd().name.lower()).strip("-")[:63] or "customers"
+    for file in begin(arguments.file, name):
+        print(f"written: {file}")
+    print(f"Now add a tenant: provision fleet add contoso contoso.onmicrosoft.com --file {arguments.file}")
+    return 0
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from provision.fleet.source import read_fleet
+
+    try:
+        fleet = read_fleet(arguments.file)
+    except InvalidInput as error:
+        if not arguments.json:
+            raise
+        whole = {"file": str(arguments.file), "line": None, "where": "", "message": error.message}
+        print(json.dumps({"fleet": None, "good": 0, "tenants": [], "problems": [whole | {"remedy": error.remedy}]}))
+        return error.exit_code
+    if arguments.json:
+        print(_as_json(fleet))
+    else:
+        for problem in fleet.problems:
+            print(_shown(problem, fleet))
+        print(_summary(fleet), file=sys.stderr if fleet.problems else sys.stdout)
+    return InvalidInput.exit_code if fleet.problems else 0
+
+
+def _as_json(fleet: Fleet) -> str:
+    problems = [
+        {
+            "file": str(problem.path or fleet.path),
+            "line": problem.line,
+            "where": problem.where,
+            "message": problem.message,
+            "remedy": problem.remedy,
+        }
+        for problem in fleet.problems
+    ]
+    keys = [tenant.key for tenant in fleet.tenants]
+    return json.dumps({"fleet": fleet.name, "good": len(keys), "tenants": keys, "problems": problems})
+
+
+def _shown(problem: Problem, fleet: Fleet) -> str:
+    line = f"{problem.path or fleet.path}:{problem.line}: {problem.where}: {problem.message}"
+    return f"{line}\n  {problem.remedy}" if problem.remedy else line
+
+
+def _summary(fleet: Fleet) -> str:
+    good, bad = len(fleet.tenants), len(fleet.problems)
+    rows = "1 good row" if good == 1 else f"{good} good rows"
+    return f"{fleet.path}: {rows}" + (f", {bad} problem{'' if bad == 1 else 's'}." if bad else ".")
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from provision.fleet.source.writing import append, row_of
+
+    values: dict[str, list[str]] = {
+        "key": [arguments.key],
+        "tenant": [arguments.tenant],
+        "companyCode": [arguments.company_code] if arguments.company_code is not None else [],
+        "profile": [arguments.profile] if arguments.profile is not None else [],
+        "credential": [arguments.credential] if arguments.credential is not None else [],
+        "mailboxes": arguments.mailbox,
+        "sinks": arguments.sink,
+        "groups": arguments.group,
+    }
+    for pair in arguments.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise Usage("--set takes a field, an equals sign and a value.", remedy="For example --set secretMonths=12")
+        values.setdefault(name, []).append(value)
+    fleet = append(arguments.file, [row_of(values)])
+    print(f"{arguments.key} is added. {_summary(fleet)}")
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from provision.fleet.source.schema import text
+
+    print(text(), end="")
+    return 0
