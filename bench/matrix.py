@@ -52,7 +52,7 @@ LAYERS = {"legacy-tls": "tls", "account-disabled": "credentials"}
 """The local tenant's names of layers, and the diagnosis' names where they differ."""
 UNSEEN = {
     "credentials": "which password is typed stands in no setting",
-    "mfa": "Microsoft Graph v1.0 does not tell per-user multifactor authentication",
+    "mfa": "whether the normal or an app password is typed stands in no setting",
     "retired": "the date of the removal is not announced",
 }
 """Layers that the settings alone cannot show, and why; with the answer the diagnosis must name them all the same."""

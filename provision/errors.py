@@ -165,7 +165,7 @@ class ProblemsFound(ProvisionError):
 
 
 class Undecided(ProvisionError):
-    """No cause was found, but something that could stop mail could not be looked at."""
+    """No certain cause was found, but something that could stop mail could not be looked at, or only may apply."""
 
     exit_code = 16
 

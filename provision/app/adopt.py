@@ -7,11 +7,11 @@ documentation (``docs/resources/*.md``, "Import"); a client secret has none, bec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from provision.app.component import TYPE as COMPONENT
-from provision.app.preflight import Preflight, tenant_grant
+from provision.app.preflight import tenant_grant
 from provision.errors import InvalidInput
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import GRAPH_APP_ID, Application, Grant, RequiredAccess
@@ -122,22 +122,30 @@ def _notes(application: Application) -> tuple[str, ...]:
     )
 
 
-def drift(application: Application, plan: ImportPlan, settings: StackSettings, found: Preflight) -> list[Difference]:
+def drift(
+    application: Application,
+    grant: Grant | None,
+    settings: StackSettings,
+    *,
+    redirect_uri: str,
+    scope_ids: Mapping[str, str],
+) -> list[Difference]:
     """In what a registration differs from what the stack asks for.
 
     Args:
         application: the registration.
-        plan: its import plan, with the tenant's consent.
+        grant: the tenant's consent; None where there is none.
         settings: the stack's.
-        found: the pre-flight, with the redirect URI and the permissions' ids.
+        redirect_uri: the one that is wanted (``app.redirect``).
+        scope_ids: the wanted delegated permissions' ids by name (``app.permissions``).
     """
     product = settings.profile
-    names = {identity: name for name, identity in found.scope_ids.items()}
-    wanted_access = {RequiredAccess(GRAPH_APP_ID, identity, "Scope") for identity in found.scope_ids.values()}
+    names = {identity: name for name, identity in scope_ids.items()}
+    wanted_access = {RequiredAccess(GRAPH_APP_ID, identity, "Scope") for identity in scope_ids.values()}
     compared = (
         ("Name", application.display_name, settings.display_name),
         ("Supported account types", application.sign_in_audience, settings.sign_in_audience),
-        ("Redirect URIs (Web)", _list(application.web_redirect_uris), found.redirect_uri),
+        ("Redirect URIs (Web)", _list(application.web_redirect_uris), redirect_uri),
         ("Redirect URIs (single-page application)", _list(application.spa_redirect_uris), "none"),
         ("Redirect URIs (public client)", _list(application.public_redirect_uris), "none"),
         ("Access tokens (implicit)", _switch(application.issue_access_tokens), _switch(product.issue_access_tokens)),
@@ -150,8 +158,8 @@ def drift(application: Application, plan: ImportPlan, settings: StackSettings, f
         ),
         (
             "Admin consent",
-            _list(sorted(plan.grant.scopes)) if plan.grant else "none",
-            _list(sorted({*settings.scopes, *(plan.grant.scopes if plan.grant else ())})),
+            _list(sorted(grant.scopes)) if grant else "none",
+            _list(sorted({*settings.scopes, *(grant.scopes if grant else ())})),
         ),
     )
     return [Difference(setting, has, should) for setting, has, should in compared if has != should]

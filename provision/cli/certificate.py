@@ -45,6 +45,7 @@ def _certificate(arguments: argparse.Namespace) -> int:
         pace=pace_of(arguments),
         sinks=tuple(arguments.sink),
         journal=journal_address(open_state(arguments.backend).backend, arguments.journal),
+        refresh_token_file=arguments.refresh_token_file,
     )
     with certifying(target, request, lifetime=_lifetime(arguments), say=progress()) as rotating:
         return carry_out(rotating, request, arguments)

@@ -103,9 +103,12 @@ def _add_evidence(group: Any) -> None:
     group.add_argument("--ask-password", action="store_true", help="the same, typed in")
     group.add_argument("--token-file", type=Path, help="an access token for SMTP, tried over SMTP")
     group.add_argument(
+        "--ews-token-file", type=Path, help="an access token for EWS, tried by exchangelib: opens the mailbox, no more"
+    )
+    group.add_argument(
         "--client-secret-file", type=Path, help=f"the product's client secret, tried at Entra (or {_SECRET})"
     )
-    group.add_argument("--no-connect", action="store_true", help="do not talk to the SMTP server")
+    group.add_argument("--no-connect", action="store_true", help="talk neither to the SMTP server nor to EWS")
     group.add_argument("--no-dns", action="store_true", help="do not look at the domain's DNS")
     group.add_argument("--dns-server", metavar="ADDRESS:PORT", help="the DNS server to ask (default: the machine's)")
 
@@ -273,7 +276,7 @@ def _verdict(diagnosis: Diagnosis) -> int:
 
     Raises:
         ProblemsFound: a cause was found for each way, or for some and the rest is unclear.
-        Undecided: no cause was found, but something needed could not be looked at.
+        Undecided: no certain cause was found, but something could not be looked at or may apply.
     """
     if diagnosis.can_send:
         return 0
@@ -282,7 +285,7 @@ def _verdict(diagnosis: Diagnosis) -> int:
         titles = "; ".join(dict.fromkeys(rule.title for rule in causes))
         raise ProblemsFound(f"Mail cannot be sent: {titles}.", remedy="The causes and what to do stand above.")
     missing = list(dict.fromkeys(reason for verdict in diagnosis.verdicts for reason in verdict.missing))
-    raise Undecided(f"No cause was found, but not everything could be looked at: {missing[0]}.")
+    raise Undecided(f"No certain cause was found, but not everything is known: {missing[0]}.")
 
 
 def _stack(arguments: argparse.Namespace) -> Onboarding | None:
@@ -337,6 +340,7 @@ def _asked(arguments: argparse.Namespace, stack: Onboarding | None, settings: St
         wants_tokens=wants,
         password=password,
         token=_secret_in(arguments.token_file),
+        ews_token=_secret_in(arguments.ews_token_file),
         client_secret=_secret_in(arguments.client_secret_file) or os.environ.get(_SECRET) or secret,
         told=told,
         basic_kept=arguments.basic_smtp_kept,

@@ -53,7 +53,6 @@ def add_commands(subparsers: Subparsers) -> None:
         metavar="USER",
         help="with --compromised: end this user's sessions and refresh tokens, too",
     )
-    how.add_argument("--refresh-token-file", type=Path, help="a user's refresh token, redeemed as a further proof")
 
 
 def add_pace(how: Any) -> None:
@@ -66,6 +65,7 @@ def add_pace(how: Any) -> None:
     how.add_argument(
         "--retire", action="append", default=[], metavar="KEYID", help="retire one that somebody else made, too"
     )
+    how.add_argument("--refresh-token-file", type=Path, help="a user's refresh token, redeemed as a further proof")
     how.add_argument("--journal", help="where the journal is (default: PROVISION_JOURNAL, else beside Pulumi's state)")
     how.add_argument("--json", action="store_true", help="the outcome as one JSON object")
 

@@ -27,6 +27,16 @@ NO_REGISTRATION_NAMED = NotKnown("no app registration was named (--client-id or 
 
 
 @dataclass(frozen=True)
+class EwsClients:
+    """Which clients may use Exchange Web Services, by their User-Agent."""
+
+    policy: str
+    """``EwsApplicationAccessPolicy``: ``EnforceAllowList`` or ``EnforceBlockList``."""
+    listed: tuple[str, ...]
+    """The list that then counts: ``EwsAllowList`` or ``EwsBlockList``; ``*`` stands for anything."""
+
+
+@dataclass(frozen=True)
 class TenantFacts:
     """What holds for the whole tenant."""
 
@@ -43,6 +53,10 @@ class TenantFacts:
     """``TransportConfig.AllowLegacyTLSClients``."""
     ews_enabled: bool | NotKnown | None = NOT_ASKED
     """``OrganizationConfig.EwsEnabled``; None is Microsoft's default."""
+    ews_applications: tuple[str, ...] | NotKnown = NOT_ASKED
+    """``OrganizationConfig.EwsAllowedAppIDs``: client ids, lower case."""
+    ews_clients: EwsClients | NotKnown | None = NOT_ASKED
+    """The organization's list of clients; None for none."""
     basic_kept: bool | NotKnown = NOT_ASKED
     """Whether somebody says that Basic SMTP was switched on again after December 2026; nothing shows it."""
 
@@ -56,7 +70,11 @@ class MailboxFacts:
     account_enabled: bool | NotKnown = NO_MAILBOX_NAMED
     """``user.accountEnabled``."""
     mfa: bool | NotKnown = NO_MAILBOX_NAMED
-    """Whether multifactor authentication is asked of the account."""
+    """Whether per-user multifactor authentication stands between a normal password and SMTP: ``perUserMfaState`` is
+    ``enforced``. In the state ``enabled`` it does not yet.
+    """
+    mfa_registered: bool | NotKnown = NO_MAILBOX_NAMED
+    """``userRegistrationDetails.isMfaRegistered``; it does not tell whether a second factor is asked for."""
     licensed: bool | NotKnown = NO_MAILBOX_NAMED
     """Whether an enabled Exchange Online plan is assigned."""
     kind: str | NotKnown | None = NO_MAILBOX_NAMED
@@ -67,6 +85,8 @@ class MailboxFacts:
     """``CASMailbox.SmtpClientAuthenticationDisabled``; None inherits."""
     ews_enabled: bool | NotKnown | None = NO_MAILBOX_NAMED
     """``CASMailbox.EwsEnabled``."""
+    ews_clients: EwsClients | NotKnown | None = NO_MAILBOX_NAMED
+    """The mailbox' own list of clients; None for none."""
     policy_blocks: str | NotKnown | None = NO_MAILBOX_NAMED
     """Name of the authentication policy that blocks Basic SMTP for it; None when none does."""
     restricted: bool | NotKnown = NO_MAILBOX_NAMED
@@ -108,7 +128,9 @@ class RegistrationFacts:
     granted: tuple[str, ...] | NotKnown = NO_REGISTRATION_NAMED
     """Delegated permissions that are consented to for everybody, or for this mailbox's user."""
     granted_roles: tuple[str, ...] | NotKnown = NO_REGISTRATION_NAMED
-    """Application permissions that are consented to."""
+    """Application permissions of Microsoft Graph that are consented to."""
+    exchange_roles: tuple[str, ...] | NotKnown = NO_REGISTRATION_NAMED
+    """Application permissions of Office 365 Exchange Online that are consented to."""
     enterprise: bool | NotKnown = NO_REGISTRATION_NAMED
     """Whether the tenant has its enterprise application (service principal)."""
     enabled: bool | NotKnown = NO_REGISTRATION_NAMED
@@ -215,6 +237,7 @@ AUXILIARY: tuple[str, ...] = (
     *(name for name in NAMES if name.startswith(("attempt_", "token_", "domain_"))),
     "mailbox_restricted",
     "mailbox_mfa",
+    "mailbox_mfa_registered",
     "registration_wanted_redirect",
     "registration_wants_tokens",
 )

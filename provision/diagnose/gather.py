@@ -1,8 +1,8 @@
-"""All I/O of a diagnosis: facts read from Microsoft Graph, Exchange Online, a live SMTP dialogue, Entra and DNS.
+"""All I/O of a diagnosis: facts from Microsoft Graph, Exchange Online, live attempts by SMTP and EWS, Entra and DNS.
 
 Owns: which question gives which fact, and going on when one is refused: that fact is then not known, with the reason.
 Does not own: the lines (``microsoft``, ``mail``, ``mailbox``), judging. Reads only; the SMTP dialogue signs in and
-sends nothing. Secrets are used here and stand in no fact.
+sends nothing, and by Exchange Web Services the mailbox is opened, no more. Secrets are used here and stand in no fact.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from provision.diagnose.facts import (
     Answer,
     AttemptFacts,
     DomainFacts,
+    EwsClients,
     Facts,
     MailboxFacts,
     NotKnown,
@@ -31,13 +32,16 @@ from provision.diagnose.facts import (
 )
 from provision.diagnose.layers import Way
 from provision.errors import InvalidInput, ProvisionError
+from provision.mail import ews
 from provision.mail.smtp import Dialogue, Password, Token, converse
+from provision.mail.timeline import Outcome, Timeline
 from provision.mailbox.reading import Reader
 from provision.microsoft.credentials import Credential, credential_for
-from provision.microsoft.directory import AccessPolicy, Directory, Door, User
+from provision.microsoft.directory import EXCHANGE_APP_ID, AccessPolicy, Directory, Door, User
 from provision.microsoft.exchange import Exchange, Row
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import Application
+from provision.microsoft.product_sign_in import Registration, token_by_secret, told_by
 from provision.microsoft.tokens import claims_of
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
@@ -47,6 +51,8 @@ _LOG = timedelta(minutes=30)
 """How far back the sign-in log is read: what failed before that may be mended since."""
 _SMTP_APP = "Authenticated SMTP"
 """``clientAppUsed`` of a password over SMTP ("How to block legacy authentication with Conditional Access")."""
+_FULL_ACCESS = "full_access_as_app"
+"""The application permission by which a program opens every mailbox by EWS in its own name."""
 _PASSWORD_WAYS: tuple[Way, ...] = ("smtp-basic",)
 _TOKEN_WAYS: tuple[Way, ...] = ("graph", "smtp-oauth", "ews")
 
@@ -64,13 +70,15 @@ class Asked:
     """The mailbox's password or app password, for a live dialogue."""
     token: str | None = field(default=None, repr=False)
     """An access token for SMTP, for a live dialogue."""
+    ews_token: str | None = field(default=None, repr=False)
+    """A user's access token for Exchange Web Services, for a live attempt."""
     client_secret: str | None = field(default=None, repr=False)
     """The product's, to be tried at Entra."""
     told: str | None = None
     """An error text that somebody was shown."""
     basic_kept: bool = False
     connect: bool = True
-    """Whether to talk to the SMTP server at all."""
+    """Whether to talk to the SMTP server and to Exchange Web Services at all."""
     dns: bool = True
     dns_server: str | None = None
     stack: str | None = None
@@ -224,12 +232,14 @@ class _Reading:
             address=self._asked.mailbox,
             account_exists=user if isinstance(user, NotKnown) else user is not None or box is not None,
             account_enabled=self._known(lambda: self._found_user().enabled),
-            mfa=NotKnown("Microsoft Graph v1.0 does not tell it; the sign-in log and the answers do"),
+            mfa=self._known(lambda: self._need(self._directory).mfa_enforced(self._found_user())),
+            mfa_registered=self._known(lambda: self._need(self._directory).mfa_registered(self._found_user())),
             licensed=self._known(lambda: self._need(self._directory).has_exchange_licence(self._found_user().id)),
             kind=kind,
             absent_because=self._known(lambda: self._absent(box)),
             smtp_disabled=_property(cas, "SmtpClientAuthenticationDisabled"),
             ews_enabled=_property(cas, "EwsEnabled"),
+            ews_clients=_clients(cas),
             policy_blocks=self._known(self._blocking_policy),
             restricted=self._known(self._restricted),
             stack=self._asked.stack if self._is_stacked(self._asked.mailbox) else None,
@@ -321,8 +331,22 @@ class _Reading:
             smtp_disabled=transport if isinstance(transport, NotKnown) else not transport.smtp_auth,
             legacy_tls=transport if isinstance(transport, NotKnown) else transport.legacy_tls,
             ews_enabled=_property(organization, "EwsEnabled"),
+            ews_applications=self._known(self._ews_applications),
+            ews_clients=_clients(organization),
             basic_kept=self._asked.basic_kept,
         )
+
+    def _ews_applications(self) -> tuple[str, ...]:
+        """The list that ``Get-OrganizationConfig`` shows only where it is asked for it, one text with commas."""
+        if "ews" not in self._asked.ways:
+            raise _NotAsked("Exchange Web Services were not asked about")
+        parameters = {"RetrieveEwsOperationAccessPolicy": True}
+        row = self._need(self._exchange).first(
+            "Get-OrganizationConfig", parameters, doing="read which applications may use EWS", recipients=False
+        )
+        value = (row or {}).get("EwsAllowedAppIDs") or ()
+        texts = [value] if isinstance(value, str) else [str(one) for one in value]
+        return tuple(one.strip().lower() for text in texts for one in text.split(",") if one.strip())
 
     # The registration
 
@@ -350,6 +374,7 @@ class _Reading:
             enabled=self._of_door(door, lambda there: there.enabled),
             granted=self._of_door(door, self._granted),
             granted_roles=self._of_door(door, lambda there: tuple(self._need(self._directory).granted_roles(there))),
+            exchange_roles=self._of_door(door, self._exchange_roles),
             unassigned=self._of_door(door, self._unassigned),
             stack=self._asked.stack,
         )
@@ -366,6 +391,11 @@ class _Reading:
         grants = self._need(self._graph).grants(door.object_id)
         counted = [one for one in grants if one.consent_type == "AllPrincipals" or one.principal_id == user]
         return tuple(dict.fromkeys(scope for grant in counted for scope in grant.scopes))
+
+    def _exchange_roles(self, door: Door) -> tuple[str, ...]:
+        if "ews" not in self._asked.ways:
+            raise _NotAsked("Exchange Web Services were not asked about")
+        return tuple(self._need(self._directory).granted_roles(door, EXCHANGE_APP_ID))
 
     def _unassigned(self, door: Door) -> bool:
         if not door.assignment_required:
@@ -385,6 +415,11 @@ class _Reading:
             else:
                 said = dialogue.refused.reply if dialogue.refused.code else f"{dialogue.refused.text}"
                 answers.append(_answer("SMTP", way, said))
+        for refusal in self._knocks():
+            if refusal is None:
+                works.append("ews")
+            else:
+                answers.append(_answer("Exchange Web Services, asked by exchangelib", "ews", refusal))
         secret = self._try_secret(answers)
         if self._asked.told:
             answers += _told(explain(self._asked.told))
@@ -416,6 +451,45 @@ class _Reading:
             )
             dialogues.append((way, dialogue))
         return dialogues
+
+    def _knocks(self) -> list[str | None]:
+        """The live attempts by Exchange Web Services: what was refused; None where the mailbox was opened."""
+        mailbox = self._asked.mailbox
+        if "ews" not in self._asked.ways or not self._asked.connect or not mailbox:
+            return []
+        tried: list[tuple[ews.Auth, Token]] = []
+        if self._asked.ews_token:
+            tried.append(("oauth", Token(mailbox, self._asked.ews_token)))
+        elif (own := self._own_token()) is not None:
+            tried.append(("oauth-app", Token(mailbox, own)))
+        said: list[str | None] = []
+        for auth, token in tried:
+            self._say(f"asking {self._endpoints.ews}")
+            timeline = Timeline()
+            server = ews.Server(auth, url=self._endpoints.ews, is_online=True)
+            try:
+                with timeline.way():
+                    ews.knock(timeline, server, token, mailbox, ca_file=self._endpoints.ca_file)
+            except InvalidInput as missing:
+                if self._asked.ews_token:
+                    raise
+                self._say(f"note: Exchange Web Services are not asked: {missing}")
+                continue
+            refused = [stage.said for stage in timeline.stages if stage.outcome is Outcome.REFUSED]
+            said += refused or [None]
+        return said
+
+    def _own_token(self) -> str | None:
+        """The application's own token, where it holds the permission to open every mailbox; None elsewhere."""
+        secret, client_id = self._asked.client_secret, self._asked.client_id
+        if not secret or not client_id or self._tenant_id is None:
+            return None
+        try:
+            registration = Registration(self._tenant_id, client_id, secret)
+            token = token_by_secret(registration, self._endpoints, self._endpoints.exchange_scope)
+        except ProvisionError:
+            return None
+        return token if _FULL_ACCESS in {one.lower() for one in told_by(token)[1]} else None
 
     def _try_secret(self, answers: list[Answer]) -> bool | NotKnown:
         secret, client_id = self._asked.client_secret, self._asked.client_id
@@ -509,6 +583,19 @@ def _property(row: Row | NotKnown | None, name: str) -> bool | NotKnown | None:
     if value is None or isinstance(value, bool):
         return value
     return NotKnown(f"Exchange Online showed {name} as no switch")
+
+
+def _clients(row: Row | NotKnown | None) -> EwsClients | NotKnown | None:
+    """The list by User-Agent that counts in a row of settings."""
+    if isinstance(row, NotKnown):
+        return row
+    if row is None:
+        return NotKnown("Exchange Online has no such mailbox")
+    policy = row.get("EwsApplicationAccessPolicy")
+    if not policy:
+        return None
+    listed = row.get("EwsAllowList" if policy == "EnforceAllowList" else "EwsBlockList") or ()
+    return EwsClients(str(policy), tuple(str(one) for one in listed))
 
 
 def _of_application(application: Application | NotKnown | None) -> RegistrationFacts:

@@ -4,9 +4,10 @@ Owns: skipping, what confirms what, the ranking and the verdict for each way of 
 (``rules``), the order of the layers (``layers``), wording of whole reports (``forms``). Pure.
 
 Ranking: an attempt that got through beats everything; a cause that a server's answer names comes before one that only
-settings show; of equals the one at the earlier layer. An answer can come from several layers ("the user credentials
-were incorrect"); the settings, and further answers such as the sign-in log's, choose among them. Where nothing does,
-the answer is told as the cause itself.
+settings show; of equals the one at the earlier layer, a certain one first. What only may stop mail (a policy that looks
+at the place, say) is a cause where an answer says the same, and else leaves the verdict open. An answer can come from
+several layers ("the user credentials were incorrect"); the settings, and further answers such as the sign-in log's,
+choose among them. Where nothing does, the answer is told as the cause itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from provision.diagnose.rules.rule import Remedy, Rule, Severity
 State = Literal["open", "free", "stopped", "unclear"]
 """Mail was let in just now; nothing stands in the way; a cause was found; something needed could not be read."""
 
-_ORDER: dict[Severity, int] = {"stops": 0, "ends": 1, "weakens": 2, "note": 3}
+_ORDER: dict[Severity, int] = {"stops": 0, "may": 1, "ends": 2, "weakens": 3, "note": 4}
+_STOPPING: tuple[Severity, ...] = ("stops", "may")
 _LAST = len(LAYERS)
 GRAPH_NEEDS_NO_SMTP = (
     "Sending through Microsoft Graph needs no SMTP AUTH: no switch of the mailbox or the organization, no app "
@@ -73,7 +75,7 @@ class Verdict:
     causes: tuple[Finding, ...] = ()
     """What stops it, the first refusal first."""
     missing: tuple[str, ...] = ()
-    """Why it is unclear: reasons, each once."""
+    """Why it is unclear: reasons, each once; what could not be read before what may stop mail."""
 
     @property
     def layer(self) -> str | None:
@@ -129,7 +131,7 @@ def judge(facts: Facts, ways: Iterable[Way], rules: Iterable[Rule] = RULES) -> D
             passed.append(rule)
     works = facts.attempt.works if isinstance(facts.attempt.works, tuple) else ()
     refuting = tuple(way for way in asked if way in works)
-    findings = [replace(one, refuted=refuting) if one.rule.severity == "stops" else one for one in found]
+    findings = [replace(one, refuted=refuting) if one.rule.severity in _STOPPING else one for one in found]
     for way in asked:
         findings = _weighed(findings, way, facts)
     findings = [one for one in findings if one.rule.id not in BY_ID or set(one.ways) & set(asked)]
@@ -145,7 +147,7 @@ def _weighed(findings: list[Finding], way: Way, facts: Facts) -> list[Finding]:
     weighed = []
     for one in findings:
         layer = one.rule.layer
-        if one.rule.id not in answers and one.rule.severity == "stops" and way in one.ways and layer in told:
+        if one.rule.id not in answers and one.rule.severity in _STOPPING and way in one.ways and layer in told:
             explained |= {code for code in answers if layer in BY_ID[code].layers}
             seen = tuple(dict.fromkeys((*one.seen, *_said(layer, way, facts))))
             weighed.append(replace(one, confirmed=(*one.confirmed, way), seen=seen))
@@ -200,7 +202,8 @@ def _is_vaguer(code: str, answers: set[str], told: frozenset[str]) -> bool:
 
 
 def _verdict(way: Way, findings: list[Finding], skipped: list[Skipped], works: bool) -> Verdict:
-    causes = _ranked([one for one in findings if one.rule.severity == "stops" and way in one.ways], (way,))
+    mine = [one for one in findings if one.rule.severity in _STOPPING and way in one.ways]
+    causes = _ranked([one for one in mine if one.rule.severity == "stops" or way in one.confirmed], (way,))
     if works:
         return Verdict(way, "open")
     if causes:
@@ -212,17 +215,20 @@ def _verdict(way: Way, findings: list[Finding], skipped: list[Skipped], works: b
         for name, reason in one.missing.items()
         if not set(one.missing) & set(AUXILIARY)
     ]
+    missing += [f"this may apply: {one.rule.title}" for one in _ranked(mine, (way,))]
     if missing:
         return Verdict(way, "unclear", missing=tuple(dict.fromkeys(missing)))
     return Verdict(way, "free")
 
 
 def _ranked(findings: Iterable[Finding], ways: tuple[Way, ...]) -> list[Finding]:
-    def rank(one: Finding) -> tuple[bool, int, bool, int, str]:
+    def rank(one: Finding) -> tuple[bool, int, bool, int, bool, str]:
         confirmed = any(way in one.confirmed for way in ways)
         place = _LAST if one.rule.layer is None else position(one.rule.layer)
         dead = not set(one.ways) & set(ways)
-        return (dead, _ORDER[one.rule.severity], not confirmed, place, one.rule.id)
+        may = one.rule.severity == "may"
+        order = _ORDER["stops" if may and confirmed else one.rule.severity]
+        return (dead, order, not confirmed, place, may, one.rule.id)
 
     return sorted(findings, key=rank)
 

@@ -6,10 +6,11 @@ It is JSON throughout, holds no secret, and is the same whoever worked on the te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from provision.errors import ProvisionError
+from provision.microsoft.refusals import Throttled
 
 Action = Literal["plan", "up", "audit", "rotate", "smtp-auth", "diagnose"]
 ACTIONS: tuple[Action, ...] = ("plan", "up", "audit", "rotate", "smtp-auth", "diagnose")
@@ -49,7 +50,8 @@ class Failure:
 
     @classmethod
     def of(cls, error: ProvisionError, *, throttled: bool = False) -> Failure:
-        """The failure that an error means."""
+        """The failure that an error means; ``throttled`` where its words alone say so."""
+        throttled = throttled or isinstance(error, Throttled)
         return cls(type(error).__name__, error.message, error.remedy, error.exit_code, throttled)
 
 
@@ -81,7 +83,7 @@ class Outcome:
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        return asdict(replace(self, changes=dict(self.changes), facts=dict(self.facts)))  # asdict spoils a Counter
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Outcome:

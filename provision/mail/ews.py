@@ -99,17 +99,10 @@ def prove(
     Raises:
         InvalidInput: exchangelib is not installed.
     """
-    try:
-        import exchangelib
-    except ImportError:
-        raise InvalidInput("Exchange Web Services need exchangelib.", remedy="pip install 'provision[ews]'") from None
+    exchangelib = _library()
     if server.is_online:
         timeline.note(Stage("ews", "calendar", Outcome.DONE, 0.0, calendar(today)))
-    heard = _Heard()
-    with _line(ca_file, heard):
-        asking = _Asking(server, login, letter.sender, heard)
-        url = server.url or timeline.take("ews", "autodiscover", asking.discover, str)
-        account = timeline.take("ews", "mailbox opened", lambda: asking.opened(url), lambda _: urlsplit(url).netloc)
+    with _reached(timeline, server, login, letter.sender, ca_file) as (asking, account):
         message = exchangelib.Message(
             account=account,
             folder=account.sent,
@@ -124,6 +117,42 @@ def prove(
             lambda _: f"accepted for {letter.recipient}",
         )
         _find(timeline, asking, account, letter, seconds)
+
+
+def knock(timeline: Timeline, server: Server, login: Login, address: str, *, ca_file: str | None) -> None:
+    """Finds the server and opens the mailbox; sends nothing. Takes and raises what ``prove`` does.
+
+    Args:
+        timeline: takes the steps.
+        server: which Exchange.
+        login: name and password, or an access token.
+        address: the mailbox.
+        ca_file: certificate authorities to trust instead of the machine's.
+    """
+    _library()
+    with _reached(timeline, server, login, address, ca_file):
+        pass
+
+
+def _library() -> Any:
+    try:
+        import exchangelib
+    except ImportError:
+        raise InvalidInput("Exchange Web Services need exchangelib.", remedy="pip install 'provision[ews]'") from None
+    return exchangelib
+
+
+@contextlib.contextmanager
+def _reached(
+    timeline: Timeline, server: Server, login: Login, address: str, ca_file: str | None
+) -> Iterator[tuple[_Asking, Any]]:
+    """The mailbox, opened, for as long as this lasts."""
+    heard = _Heard()
+    with _line(ca_file, heard):
+        asking = _Asking(server, login, address, heard)
+        url = server.url or timeline.take("ews", "autodiscover", asking.discover, str)
+        account = timeline.take("ews", "mailbox opened", lambda: asking.opened(url), lambda _: urlsplit(url).netloc)
+        yield asking, account
 
 
 def _find(timeline: Timeline, asking: _Asking, account: Any, letter: Letter, seconds: float) -> None:

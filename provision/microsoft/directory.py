@@ -1,7 +1,8 @@
 """Microsoft Graph, as far as a diagnosis needs it: a user, the tenant's policies, an application's doors, the sign-in
 log.
 
-Owns: which request answers which question (v1.0 only) and what an answer comes to for one user. Does not own: the line
+Owns: which request answers which question (v1.0, but for per-user multifactor authentication, which only beta tells)
+and what an answer comes to for one user. Does not own: the line
 (``microsoft.channel``), app registrations (``microsoft.graph``), judging. Each method names its page. Its few changes
 are a diagnosis' remedies (``diagnose.fix``).
 """
@@ -69,6 +70,12 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _in_beta(client: Any, path: str) -> Any:
+    """The request builder of an address in beta; the SDK is of v1.0."""
+    root = str(client.request_adapter.base_url).removesuffix("/v1.0")
+    return client.users.with_url(f"{root}/beta{path}")
+
+
 class Directory(Line):
     """Microsoft Entra as one caller sees it."""
 
@@ -102,6 +109,40 @@ class Directory(Line):
             and plan.get("provisioningStatus") not in {"Disabled", "Error"}
             for plan in plans
         )
+
+    def mfa_enforced(self, user: User) -> bool:
+        """Whether SMTP is refused the user's normal password for per-user multifactor authentication ("Get
+        authentication method states", in beta; "Enable per-user Microsoft Entra multifactor authentication": in the
+        state enabled "legacy authentication continues to work until the registration process is completed").
+
+        Raises:
+            InvalidInput: a state that is none of the three.
+        """
+        found = self._channel.ask(
+            lambda client: _in_beta(client, f"/users/{user.id}/authentication/requirements"),
+            "read the user's multifactor authentication",
+            needs="Policy.Read.All, and as a user the role Global Reader",
+        )
+        state = (found or {}).get("perUserMfaState")
+        if state not in {"disabled", "enabled", "enforced"}:
+            raise InvalidInput(f"Microsoft Graph says {state!r} of the user's multifactor authentication.", remedy="")
+        return bool(state == "enforced")
+
+    def mfa_registered(self, user: User) -> bool:
+        """Whether the user has registered a second factor ("List userRegistrationDetails"; takes Entra ID P1).
+
+        Raises:
+            InvalidInput: the report does not have the user yet.
+        """
+        found = self._channel.ask_all(
+            lambda client: client.reports.authentication_methods.user_registration_details,
+            "read which second factors are registered",
+            query={"filter": f"userPrincipalName eq {_quoted(user.name)}"},
+            needs="AuditLog.Read.All, Directory.Read.All and a Microsoft Entra ID P1 licence",
+        )
+        if not found:
+            raise InvalidInput(f"The report of registered second factors does not have {user.name} yet.", remedy="")
+        return bool(found[0].get("isMfaRegistered"))
 
     def security_defaults(self) -> bool:
         """Whether Security Defaults are on ("Get identitySecurityDefaultsEnforcementPolicy")."""
@@ -272,8 +313,13 @@ class Directory(Line):
         """Object ids of the groups that a user is in, directly or not ("List a user's memberships")."""
         return self._memberships(user.id)[0]
 
-    def granted_roles(self, door: Door) -> list[str]:
-        """Names of Microsoft Graph's application permissions that were consented to ("List appRoleAssignments")."""
+    def granted_roles(self, door: Door, resource: str = GRAPH_APP_ID) -> list[str]:
+        """Names of the application permissions that were consented to ("List appRoleAssignments").
+
+        Args:
+            door: the enterprise application.
+            resource: whose permissions, by its application id: Microsoft Graph's, or Exchange Online's.
+        """
         found = self._channel.ask_all(
             lambda client: client.service_principals.by_service_principal_id(door.object_id).app_role_assignments,
             "list the application's permissions",
@@ -282,13 +328,13 @@ class Directory(Line):
         ids = {str(item["appRoleId"]) for item in found}
         if not ids:
             return []
-        graph = self._channel.ask_all(
+        owner = self._channel.ask_all(
             lambda client: client.service_principals,
-            "look up Microsoft Graph",
-            query={"filter": f"appId eq {_quoted(GRAPH_APP_ID)}", "select": ["id", "appRoles"]},
+            "look up the permissions' names",
+            query={"filter": f"appId eq {_quoted(resource)}", "select": ["id", "appRoles"]},
             needs=_READ_APPS,
         )
-        roles = graph[0].get("appRoles") or () if graph else ()
+        roles = owner[0].get("appRoles") or () if owner else ()
         return sorted(str(role.get("value")) for role in roles if role.get("id") in ids)
 
     def sign_ins_of(self, user: User, since: datetime) -> list[SignIn]:

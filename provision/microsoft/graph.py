@@ -41,10 +41,11 @@ from provision.microsoft.refusals import GraphRefusal
 
 T = TypeVar("T")
 
-_APP_FIELDS = [
+APP_FIELDS = [
     "id", "appId", "displayName", "signInAudience", "tags", "web", "spa", "publicClient", "isFallbackPublicClient",
     "requiredResourceAccess", "passwordCredentials", "createdDateTime", "verifiedPublisher",
 ]  # fmt: skip
+"""What is read of an app registration; ``reading.application_of`` takes these."""
 _CERTIFICATES = ["keyCredentials"]
 """Asked for only where certificates are shown: of a single object Graph then sends their data as well."""
 _SP_FIELDS = ["id", "appId", "displayName", "accountEnabled", "tags"]
@@ -66,7 +67,8 @@ def _gone_or_forbidden(refusal: GraphRefusal) -> bool:
     return refusal.status in (403, 404)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A value in a ``$filter`` condition."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -98,7 +100,7 @@ class Graph(Line):
         found = self._channel.ask(
             _application(object_id),
             "read the application",
-            query={"select": _APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
+            query={"select": APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
             needs=_READ_APPS,
             absent=_gone,
         )
@@ -106,12 +108,12 @@ class Graph(Line):
 
     def application_by_app_id(self, app_id: str, *, with_certificates: bool = False) -> Application | None:
         """One app registration by its Application (client) ID; None when there is none ("List applications")."""
-        found = self.applications(f"appId eq {_quoted(app_id)}", with_certificates=with_certificates)
+        found = self.applications(f"appId eq {quoted(app_id)}", with_certificates=with_certificates)
         return next(iter(found), None)
 
     def applications_by_tag(self, tag: str, *, with_certificates: bool = False) -> list[Application]:
         """The app registrations that carry a tag ("List applications")."""
-        return self.applications(f"tags/any(t:t eq {_quoted(tag)})", with_certificates=with_certificates)
+        return self.applications(f"tags/any(t:t eq {quoted(tag)})", with_certificates=with_certificates)
 
     def applications(self, condition: str, *, with_certificates: bool = False) -> list[Application]:
         """The app registrations that a ``$filter`` condition selects, all pages ("List applications").
@@ -123,7 +125,7 @@ class Graph(Line):
         found = self._channel.ask_all(
             lambda client: client.applications,
             "list applications",
-            query={"filter": condition, "select": _APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
+            query={"filter": condition, "select": APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
             needs=_READ_APPS,
         )
         return [application_of(item) for item in found]
@@ -303,7 +305,7 @@ class Graph(Line):
         found = self._channel.ask_all(
             lambda client: client.service_principals,
             "look up the enterprise application",
-            query={"filter": f"appId eq {_quoted(app_id)}", "select": fields},
+            query={"filter": f"appId eq {quoted(app_id)}", "select": fields},
             needs=_READ_APPS,
         )
         return service_principal_of(found[0]) if found else None
@@ -324,7 +326,7 @@ class Graph(Line):
         found = self._channel.ask_all(
             lambda client: client.oauth2_permission_grants,
             "list the grants",
-            query={"filter": f"clientId eq {_quoted(client_object_id)}"},
+            query={"filter": f"clientId eq {quoted(client_object_id)}"},
             needs="Directory.Read.All",
         )
         return [grant_of(item) for item in found]
@@ -450,7 +452,7 @@ class Graph(Line):
         found = self._channel.ask_all(
             lambda client: client.audit_logs.sign_ins,
             "read the sign-in log",
-            query={"filter": f"appId eq {_quoted(app_id)} and createdDateTime ge {_written(since)}"},
+            query={"filter": f"appId eq {quoted(app_id)} and createdDateTime ge {_written(since)}"},
             needs="AuditLog.Read.All and Directory.Read.All, and a Microsoft Entra ID P1 licence",
         )
         return [sign_in_of(item) for item in found]
@@ -464,7 +466,7 @@ class Graph(Line):
         found = self._channel.ask_all(
             lambda client: client.users,
             f"look up the user {name}",
-            query={"filter": f"userPrincipalName eq {_quoted(name)} or mail eq {_quoted(name)}", "select": ["id"]},
+            query={"filter": f"userPrincipalName eq {quoted(name)} or mail eq {quoted(name)}", "select": ["id"]},
             needs=_READ_USERS,
         )
         return bool(found)
@@ -479,9 +481,9 @@ class Graph(Line):
             InvalidInput: there is no such group, or several bear the name.
             NotPermitted: the caller may not read groups.
         """
-        condition = f"mail eq {_quoted(name)} or displayName eq {_quoted(name)}"
+        condition = f"mail eq {quoted(name)} or displayName eq {quoted(name)}"
         if _OBJECT_ID.fullmatch(name):
-            condition = f"id eq {_quoted(name)}"
+            condition = f"id eq {quoted(name)}"
         groups = self._channel.ask_all(
             lambda client: client.groups,
             f"look up the group {name}",

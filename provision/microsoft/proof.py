@@ -1,9 +1,17 @@
 """Proof that a client secret, a certificate or a federated credential works: tokens, for the right tenant and app.
 
-A secret just made is not known to every one of Entra's servers at once; a server that does not know it answers as to a
-wrong one. So every refusal counts as "not yet" until the time is over ("do not branch on AADSTS numbers", Microsoft
-Entra authentication and authorization error codes), and one answer alone is no proof: several in a row, each on a
-connection of its own, are.
+A credential just made is not known to every one of Entra's servers at once ("Designing for Eventual Consistency for
+Microsoft Entra": replicas learn of a write one after the other); a server that does not know it answers as to a wrong
+one. So every refusal counts as "not yet" until the time is over ("do not branch on AADSTS numbers", Microsoft Entra
+authentication and authorization error codes), and one answer alone is no proof: several in a row, each on a connection
+of its own, are. How many depends on what was seen:
+
+- No refusal at all: eight, one after the other. So many ask HashiCorp's provider for Terraform to prove what its Vault
+  makes in Entra (``num_sequential_successes`` of ``vault_azure_access_credentials``).
+- Servers that lag were seen. Then eight are too few: of four servers of which one lags, they miss it once in ten times,
+  and that this is not rare is what hashicorp/terraform-provider-vault#2079 reports (and #881 of servers that took turns
+  in accepting and refusing). So it takes 32, which miss it once in ten thousand times, and they are spread over as long
+  a time as the lag has lasted so far: 4 to 18 seconds are seen (microsoftgraph/microsoft-graph-docs#17966).
 """
 
 from __future__ import annotations
@@ -11,6 +19,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from provision.errors import ProvisionError, SignInFailed, Unreachable
 from provision.microsoft.credentials import credential_for
@@ -18,29 +30,47 @@ from provision.microsoft.tokens import Caller, caller_of
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
 
-IN_A_ROW = 3
-"""How many tokens in a row make a proof."""
+Means = Literal["client-secret", "certificate", "workload-identity"]
+"""What is proven, as a ``CredentialSetting`` names its method."""
+
+AT_ONCE = 8
+"""How many tokens in a row make a proof as long as no server has refused."""
+AFTER_A_REFUSAL = 32
+"""How many do once one has."""
+_LONGEST_WATCH = 30.0
+"""The longest time over which those are spread, seconds."""
+_LONGEST_PAUSE = 8.0
+
+_WORDS: dict[Means, tuple[str, str]] = {
+    "client-secret": ("client secret", "client_secret"),
+    "certificate": ("certificate", "certificate_pem"),
+    "workload-identity": ("federated credential", "oidc_token"),
+}
+"""How sentences call it, and where a ``CredentialSetting`` holds it."""
 
 
-def prove_secret(
+def prove(
     endpoints: Endpoints,
+    means: Means,
+    value: str,
     *,
     tenant_id: str,
     client_id: str,
-    value: str,
     seconds: float = 240.0,
-    first_delay: float = 0.25,
+    delay: float = 0.25,
     pause: Callable[[float], None] = time.sleep,
 ) -> Caller:
-    """Gets tokens with a client secret until it is known to work.
+    """Gets tokens with a credential until it is known to work.
 
     Args:
         endpoints: the cloud.
+        means: what it is.
+        value: the client secret; the private key and the certificate (PEM); or another issuer's token, which lives for
+            minutes.
         tenant_id: the tenant that the token must be for.
         client_id: the application that the token must be for.
-        value: the secret.
         seconds: how long to go on when Entra does not know it.
-        first_delay: the first pause after a refusal, seconds; doubled each time up to 8 s, with jitter.
+        delay: the first pause after a refusal, seconds; doubled each time up to 8 s, with jitter.
         pause: waits a number of seconds.
 
     Returns:
@@ -50,92 +80,10 @@ def prove_secret(
         SignInFailed: Entra still refuses it when the time is over, or a token is for another tenant or application.
         Unreachable: Entra does not answer.
     """
-    setting = CredentialSetting(
-        method="client-secret",
-        origin="the new client secret",
-        tenant_id=tenant_id,
-        client_id=client_id,
-        client_secret=value,
-    )
-    return _insist(
-        _signing_in(setting, endpoints),
-        "client secret",
-        tenant_id=tenant_id,
-        client_id=client_id,
-        seconds=seconds,
-        delay=first_delay,
-        in_a_row=IN_A_ROW,
-        pause=pause,
-    )
+    what, field = _WORDS[means]
+    given: dict[str, Any] = {"tenant_id": tenant_id, "client_id": client_id, field: value}
+    setting = CredentialSetting(method=means, origin=f"the new {what}", **given)
 
-
-def prove_certificate(
-    endpoints: Endpoints,
-    *,
-    tenant_id: str,
-    client_id: str,
-    pem: str,
-    seconds: float = 240.0,
-    first_delay: float = 0.25,
-    pause: Callable[[float], None] = time.sleep,
-) -> Caller:
-    """Gets tokens by assertions that a certificate's private key signs, until Entra knows the certificate.
-
-    Takes and raises what ``prove_secret`` does; ``pem`` is the private key and the certificate.
-    """
-    setting = CredentialSetting(
-        method="certificate",
-        origin="the new certificate",
-        tenant_id=tenant_id,
-        client_id=client_id,
-        certificate_pem=pem,
-    )
-    return _insist(
-        _signing_in(setting, endpoints),
-        "certificate",
-        tenant_id=tenant_id,
-        client_id=client_id,
-        seconds=seconds,
-        delay=first_delay,
-        in_a_row=IN_A_ROW,
-        pause=pause,
-    )
-
-
-def prove_federated(
-    endpoints: Endpoints,
-    *,
-    tenant_id: str,
-    client_id: str,
-    token: str,
-    seconds: float = 120.0,
-    first_delay: float = 0.25,
-    pause: Callable[[float], None] = time.sleep,
-) -> Caller:
-    """Gets tokens for another issuer's token, until Entra's servers know the federated credential.
-
-    Takes and raises what ``prove_secret`` does; ``token`` is the other issuer's, which lives for minutes.
-    """
-    setting = CredentialSetting(
-        method="workload-identity",
-        origin="the token given as a proof",
-        tenant_id=tenant_id,
-        client_id=client_id,
-        oidc_token=token,
-    )
-    return _insist(
-        _signing_in(setting, endpoints),
-        "federated credential",
-        tenant_id=tenant_id,
-        client_id=client_id,
-        seconds=seconds,
-        delay=first_delay,
-        in_a_row=IN_A_ROW,
-        pause=pause,
-    )
-
-
-def _signing_in(setting: CredentialSetting, endpoints: Endpoints) -> Callable[[], Caller]:
     def once() -> Caller:
         credential = credential_for(setting, endpoints)  # anew each time: azure-identity keeps tokens
         try:
@@ -143,42 +91,55 @@ def _signing_in(setting: CredentialSetting, endpoints: Endpoints) -> Callable[[]
         finally:
             credential.close()
 
-    return once
+    return _insist(
+        once,
+        what,
+        tenant_id=tenant_id,
+        client_id=client_id,
+        seconds=seconds,
+        delay=delay,
+        in_a_row=(AT_ONCE, AFTER_A_REFUSAL),
+        pause=pause,
+    )
 
 
 def prove_refresh(
     endpoints: Endpoints,
+    means: Literal["client-secret", "certificate"],
+    value: str,
     *,
     tenant_id: str,
     client_id: str,
-    value: str,
     refresh_token: str,
     scopes: Sequence[str],
     seconds: float = 60.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Caller:
-    """Redeems a user's refresh token with a client secret, as the product does for each mail ("Refresh tokens in the
+    """Redeems a user's refresh token with a credential, as the product does for each mail ("Refresh tokens in the
     Microsoft identity platform": one stays valid when it is redeemed).
 
     Args:
         endpoints: the cloud.
+        means: what it is.
+        value: the client secret, or the private key and the certificate (PEM); proven already.
         tenant_id: the user's tenant.
         client_id: the application that the refresh token was given to.
-        value: the secret.
         refresh_token: the user's.
         scopes: delegated permissions of Microsoft Graph, by name.
         seconds: how long to go on when Entra refuses.
         pause: waits a number of seconds.
 
     Raises:
-        SignInFailed, Unreachable: as ``prove_secret``.
+        SignInFailed, Unreachable: as ``prove``.
     """
     import msal  # type: ignore[import-untyped]
+
+    what, _ = _WORDS[means]
 
     def once() -> Caller:
         client = msal.ConfidentialClientApplication(
             client_id,
-            client_credential=value,
+            client_credential=_key_of(value) if means == "certificate" else value,
             authority=f"{endpoints.login}/{tenant_id}",
             instance_discovery=False if endpoints.is_custom else None,
             verify=endpoints.ca_file or True,
@@ -188,7 +149,7 @@ def prove_refresh(
         if "access_token" not in answer:
             code = f"AADSTS{answer['error_codes'][0]}" if answer.get("error_codes") else answer.get("error")
             raise SignInFailed(
-                f"Entra does not redeem the refresh token with the new client secret ({code}).",
+                f"Entra does not redeem the refresh token with the new {what} ({code}).",
                 remedy="Let the user connect again in the product, and give the new refresh token.",
             )
         return caller_of(answer["access_token"])
@@ -200,9 +161,15 @@ def prove_refresh(
         client_id=client_id,
         seconds=seconds,
         delay=0.5,
-        in_a_row=1,
+        in_a_row=(1, 1),
         pause=pause,
     )
+
+
+def _key_of(pem: str) -> dict[str, str]:
+    """A private key as MSAL takes it, beside the certificate's SHA-1, which names it and protects nothing."""
+    thumbprint = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
+    return {"private_key": pem, "thumbprint": thumbprint}
 
 
 def _insist(
@@ -213,21 +180,24 @@ def _insist(
     client_id: str,
     seconds: float,
     delay: float,
-    in_a_row: int,
+    in_a_row: tuple[int, int],
     pause: Callable[[float], None],
 ) -> Caller:
-    deadline = time.monotonic() + seconds
-    proofs = 0
+    began = time.monotonic()
+    proofs, needed, apart = 0, in_a_row[0], 0.0
     while True:
         try:
             caller = once()
         except (SignInFailed, Unreachable) as refused:
-            proofs = 0
+            lag = time.monotonic() - began
+            if isinstance(refused, SignInFailed):  # no answer says nothing about what a server knows
+                proofs, needed = 0, in_a_row[1]
+                apart = min(lag, _LONGEST_WATCH) / needed
             wait = delay * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
-            if time.monotonic() + wait > deadline:
+            if lag + wait > seconds:
                 raise _not_proven(refused, what, seconds) from None
             pause(wait)
-            delay = min(delay * 2, 8.0)
+            delay = min(delay * 2, _LONGEST_PAUSE)
             continue
         if caller.tenant_id != tenant_id.lower() or caller.app_id.lower() != client_id.lower():
             raise SignInFailed(
@@ -236,8 +206,10 @@ def _insist(
                 remedy="Check the tenant and the client id.",
             )
         proofs += 1
-        if proofs == in_a_row:
+        if proofs >= needed:
             return caller
+        if apart:
+            pause(apart)
 
 
 def _not_proven(refused: ProvisionError, what: str, seconds: float) -> ProvisionError:

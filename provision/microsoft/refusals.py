@@ -126,6 +126,10 @@ class GraphRefusal:
     message: str
 
 
+class Throttled(Unreachable):
+    """Microsoft asks for fewer requests (HTTP 429), and still does after as many repeats as were worth it."""
+
+
 _POLICY_CODES = ("CredentialTypeNotAllowedAsPerAppPolicy", "CredentialInvalidLifetimeAsPerAppPolicy")
 
 
@@ -151,7 +155,7 @@ def graph_refused(refusal: GraphRefusal, doing: str, needs: str) -> ProvisionErr
             remedy=f"It takes {needs}." if needs else "Ask for a role that may.",
         )
     if refusal.status == 429 or refusal.status >= 500:
-        return Unreachable(
+        return (Throttled if refusal.status == 429 else Unreachable)(
             f"Microsoft Graph is overloaded: HTTP {refusal.status} to the request to {doing}, after retries.",
             remedy="Run again in a few minutes; nothing is lost.",
         )
@@ -204,7 +208,7 @@ def exchange_refused(refusal: ExchangeRefusal, doing: str, *, recipients: bool) 
             remedy=EXCHANGE_ROLES.format(RECIPIENTS_TOO if recipients else ""),
         )
     if refusal.status == 429 or refusal.status >= 500:
-        return Unreachable(
+        return (Throttled if refusal.status == 429 else Unreachable)(
             f"Exchange Online is overloaded: HTTP {refusal.status} to the request to {doing}, after retries.",
             remedy="Run again in a few minutes; what is done is recorded.",
         )

@@ -15,14 +15,13 @@ from provision.app.lifetime import certificate_lifetime
 from provision.errors import InvalidInput
 from provision.journal import open_store
 from provision.journal.lease import peek
-from provision.microsoft.proof import prove_certificate
 from provision.onboard.finding import Found, Target, registration
-from provision.onboard.rotating import RotateRequest, Rotating, journal_key
+from provision.onboard.rotating import RotateRequest, Rotating, journal_key, prover
 from provision.secrets.certificate_slots import CertificateSlots
 from provision.secrets.record import Record
 from provision.secrets.rotation import Slots
 from provision.secrets.sinks import open_sinks
-from provision.settings.stack import SLOTS
+from provision.settings.stack import SLOTS, StackSettings
 
 Say = Callable[[str], None]
 
@@ -72,15 +71,19 @@ def certifying(
                 remembered=lambda: Record.of_kind("certificate", peek(store, key)),
             )
 
-        def prove(pem: str) -> None:
-            prove_certificate(found.endpoints, tenant_id=found.tenant_id, client_id=found.application.app_id, pem=pem)
-
         yield Rotating(
             name=found.application.display_name,
             slots=slots,
             sinks=sinks,
             store=store,
-            prove=prove,
+            prove=prover(
+                found.endpoints,
+                "certificate",
+                tenant_id=found.tenant_id,
+                client_id=found.application.app_id,
+                scopes=(found.settings or StackSettings(profile=found.profile)).scopes,
+                refresh_token_file=request.refresh_token_file,
+            ),
             graph=found.graph,
             pace=request.pace,
             end=end,

@@ -23,7 +23,7 @@ from provision.app import ownership
 from provision.errors import InvalidInput, ProvisionError, SignInFailed
 from provision.microsoft.assertions import assertion
 from provision.microsoft.objects import FederatedCredential
-from provision.microsoft.proof import prove_federated
+from provision.microsoft.proof import prove
 from provision.microsoft.tokens import claims_of
 from provision.onboard.finding import Found
 from provision.settings import credential as credentials
@@ -120,7 +120,14 @@ def federated(
         return replace(outcome, there=_there(found), said=said, changed=changed)
     say("proving that it works")
     try:
-        prove_federated(found.endpoints, tenant_id=found.tenant_id, client_id=outcome.client_id, token=token)
+        prove(
+            found.endpoints,
+            "workload-identity",
+            token,
+            tenant_id=found.tenant_id,
+            client_id=outcome.client_id,
+            seconds=120.0,
+        )
     except SignInFailed as refused:
         raise SignInFailed(
             refused.message, remedy=f"{name} stays; compare it with the token, or take it away: --remove {name}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from provision.app.lifetime import lifetime
 from provision.errors import InvalidInput, ProvisionError
@@ -20,7 +20,7 @@ from provision.journal import Store, open_store
 from provision.journal.lease import Lease, peek
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.graph import Graph
-from provision.microsoft.proof import prove_refresh, prove_secret
+from provision.microsoft.proof import prove, prove_refresh
 from provision.secrets.due import Pace
 from provision.secrets.graph_slots import GraphSlots
 from provision.secrets.record import WORDS, Kind, Record
@@ -36,6 +36,8 @@ Say = Callable[[str], None]
 _LATELY = timedelta(days=7)
 _SHOWN = 50
 """How many sign-ins are listed one by one."""
+MEANS: dict[Kind, Literal["client-secret", "certificate"]] = {"secret": "client-secret", "certificate": "certificate"}
+"""What each kind is to a proof."""
 
 
 @dataclass(frozen=True)
@@ -334,16 +336,18 @@ def journal_address(backend: str, named: str | None = None, environ: Mapping[str
 
 def prover(
     endpoints: Endpoints,
+    kind: Kind = "secret",
     *,
     tenant_id: str,
     client_id: str,
     scopes: tuple[str, ...],
     refresh_token_file: Path | None,
 ) -> Callable[[str], None]:
-    """What proves a new secret: tokens with it, and a user's refresh token redeemed where one is given.
+    """What proves a new secret or certificate: tokens with it, and a user's refresh token redeemed where one is given.
 
     Args:
         endpoints: the cloud.
+        kind: what is proven.
         tenant_id: the tenant.
         client_id: the registration.
         scopes: delegated permissions that the product uses.
@@ -354,19 +358,20 @@ def prover(
     """
     refresh_token = None if refresh_token_file is None else _private_text(refresh_token_file)
 
-    def prove(value: str) -> None:
-        prove_secret(endpoints, tenant_id=tenant_id, client_id=client_id, value=value)
+    def proven(value: str) -> None:
+        prove(endpoints, MEANS[kind], value, tenant_id=tenant_id, client_id=client_id)
         if refresh_token is not None:
             prove_refresh(
                 endpoints,
+                MEANS[kind],
+                value,
                 tenant_id=tenant_id,
                 client_id=client_id,
-                value=value,
                 refresh_token=refresh_token,
                 scopes=scopes,
             )
 
-    return prove
+    return proven
 
 
 def tell_clocks(graph: Graph, say: Say) -> None:

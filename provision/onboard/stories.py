@@ -312,7 +312,10 @@ class Onboarding:
                     for entry in plan
                 ]
             )
-            return Adoption(drift=drift(application, plan, settings, found), notes=(*found.notes, *plan.notes))
+            differences = drift(
+                application, plan.grant, settings, redirect_uri=found.redirect_uri, scope_ids=found.scope_ids
+            )
+            return Adoption(drift=differences, notes=(*found.notes, *plan.notes))
 
     @contextlib.contextmanager
     def rotating(self, request: RotateRequest) -> Iterator[Rotating]:

@@ -30,7 +30,7 @@ RIGHT = Application(
 
 
 def rows(application: Application, grant: Grant | None = GRANT) -> dict[str, tuple[str, str]]:
-    found = drift(application, ImportPlan((), grant, ()), SETTINGS, FOUND)
+    found = drift(application, grant, SETTINGS, redirect_uri=FOUND.redirect_uri, scope_ids=FOUND.scope_ids)
     return {setting: (has, should) for setting, has, should in (difference.row() for difference in found)}
 
 

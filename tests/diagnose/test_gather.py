@@ -88,6 +88,15 @@ def test_multifactor_authentication_and_the_normal_password(clinic: Clinic) -> N
     assert clinic.diagnose(ada, password=ada.app_password).verdicts[0].state == "open"
 
 
+@pytest.mark.parametrize("mfa", ["off", "required", "registered"])
+def test_multifactor_authentication_is_read_before_anybody_tries(clinic: Clinic, mfa: str) -> None:
+    ada = clinic.person("patient", mfa=mfa)
+    diagnosis = clinic.diagnose(ada)
+    known = diagnosis.facts.mailbox
+    assert (known.mfa, known.mfa_registered) == (mfa != "off", mfa == "registered")
+    assert diagnosis.verdicts[0].state == ("free" if mfa == "off" else "unclear")
+
+
 def test_an_authentication_policy_is_found_by_its_name(clinic: Clinic) -> None:
     basic_blocked(clinic)
     ada = clinic.person("patient", authenticationPolicy="Block Basic")

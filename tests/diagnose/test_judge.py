@@ -56,7 +56,6 @@ IN_ORDER = [
     ("mailbox_policy_blocks", None, "authentication-policy"),
     ("tenant_security_defaults", False, "security-defaults"),
     ("tenant_legacy_blocked_by", (), "conditional-access-legacy"),
-    ("mailbox_mfa", False, "mfa-normal-password"),
     ("tenant_smtp_disabled", False, "organization-smtp-off"),
 ]
 
@@ -130,6 +129,39 @@ def test_an_answer_about_one_way_says_nothing_about_another():
     assert first(facts, "smtp-oauth") is None
 
 
+def test_what_may_stop_mail_leaves_it_open_until_an_answer_says_the_same():
+    """A password may be an app password; no setting shows which one the product has."""
+    mfa = with_facts(mailbox_mfa=True, mailbox_mfa_registered=False)
+    (verdict,) = judge(mfa, ["smtp-basic"]).verdicts
+    assert (verdict.state, verdict.causes, verdict.layer) == ("unclear", (), None)
+    assert "takes no normal password" in verdict.missing[0]
+    assert "a second factor must be registered first" in text(judge(mfa, ["smtp-basic"]))
+    said = refused("535 5.7.139 Authentication unsuccessful, the user credentials were incorrect.")
+    (verdict,) = judge(with_facts(mfa, attempt_answers=(said,)), ["smtp-basic"]).verdicts
+    assert (verdict.state, verdict.layer) == ("stopped", "mfa")
+    (verdict,) = judge(with_facts(mfa, attempt_works=("smtp-basic",)), ["smtp-basic"]).verdicts
+    assert (verdict.state, verdict.missing) == ("open", ())
+    assert judge(mfa, ["graph"]).verdicts[0].state == "free"
+
+
+def test_what_may_stop_mail_comes_after_what_does():
+    both = with_facts(mailbox_mfa=True, mailbox_smtp_disabled=True)
+    diagnosis = judge(both, ["smtp-basic"])
+    assert [one.rule.id for one in diagnosis.verdicts[0].causes] == ["mailbox-smtp-off"]
+    found = [one.rule.id for one in diagnosis.findings]
+    assert found.index("mailbox-smtp-off") < found.index("mfa-normal-password") < found.index("basic-smtp-ends")
+
+
+def test_multifactor_authentication_that_nobody_may_read_is_said_to_be_that():
+    because = NotKnown("Microsoft Graph refuses to read it: it takes Policy.Read.All")
+    dark = judge(with_facts(mailbox_mfa=because, mailbox_mfa_registered=because), ["smtp-basic"])
+    assert because.reason in text(dark)
+    assert dark.verdicts[0].state == "free", "the answer of an attempt shows it"
+    half = judge(with_facts(mailbox_mfa=because, mailbox_mfa_registered=True), ["smtp-basic"])
+    assert [one.rule.id for one in half.findings if one.rule.id.startswith("mfa")] == ["mfa-not-read"]
+    assert half.verdicts[0].state == "free"
+
+
 def test_an_attempt_that_got_through_beats_every_setting():
     (verdict,) = judge(with_facts(ALL_WRONG, attempt_works=("smtp-basic",)), ["smtp-basic"]).verdicts
     assert (verdict.state, verdict.causes) == ("open", ())
@@ -170,7 +202,7 @@ def test_ews_ends_in_two_steps():
     on = with_facts(tenant_ews_enabled=True, mailbox_ews_enabled=True)
     assert first(on, "ews") is None
     assert first(with_facts(on, now=datetime(2027, 4, 1, tzinfo=UTC)), "ews") == "ews-retired"
-    assert first(with_facts(on, tenant_ews_enabled=None), "ews") == "ews-off"
+    assert first(with_facts(on, tenant_ews_enabled=None), "ews") == "ews-organization-off"
     assert first(with_facts(on, tenant_ews_enabled=None, now=datetime(2026, 9, 30, tzinfo=UTC)), "ews") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 from provision.errors import NotPermitted
@@ -47,5 +48,6 @@ def test_an_outcome_comes_back_whole_from_a_worker() -> None:
         findings=(Finding("redirect-uri", "error", "The redirect URI is another."),),
         failure=Failure.of(NotPermitted("May not.", remedy="Ask.")),
         notes=("one",),
+        changes=Counter(["create", "create"]),
     )
     assert Outcome.of_document(json.loads(json.dumps(outcome.document()))) == outcome

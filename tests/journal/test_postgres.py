@@ -206,7 +206,7 @@ def test_each_write_waits_for_the_disk(postgres: Postgres) -> None:
 def test_a_session_that_holds_the_row_is_waited_for_but_not_for_ever(postgres: Postgres) -> None:
     url = postgres.url(postgres.database())
     version = open_store(url, {}).write(KEY, {}, expected=None)
-    impatient = Database(open_place(url, {}).parameters, patience=0.2)
+    impatient = Database(open_place(url, {}).server, patience=0.2)
     with psycopg.connect(url) as holder:
         holder.execute("update provision_journal set document = '{}' where key = %s", [KEY])
         with pytest.raises(StateUnavailable, match="Another session holds"):

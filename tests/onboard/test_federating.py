@@ -148,9 +148,9 @@ def test_a_token_that_entra_does_not_accept_names_what_to_take_away(
     from provision.microsoft import proof
 
     def impatient(*arguments: object, **named: object) -> object:
-        return proof.prove_federated(*arguments, **{**named, "seconds": 0.5})  # type: ignore[arg-type]
+        return proof.prove(*arguments, **{**named, "seconds": 0.5})  # type: ignore[arg-type]
 
-    monkeypatch.setattr("provision.onboard.federating.prove_federated", impatient)
+    monkeypatch.setattr("provision.onboard.federating.prove", impatient)
     with pytest.raises(SignInFailed) as refused:
         asked(found, Trust(issuer, SUBJECT), token)
     assert "--remove repo-contoso-mail-ref-refs-heads-main" in refused.value.remedy

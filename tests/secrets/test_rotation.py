@@ -1,158 +1,57 @@
 """A secret's whole way, on the local tenant: real tokens, a real journal on disk, real files as places.
 
-A run that stops in the middle is a place that refuses, or a journal whose writes end; the next run is a new one that
-knows only what is on disk. Real kills are in ``tests/journeys/test_rotate.py`` and ``make sweep``.
+Stories marked ``of_both_kinds`` are told of certificates too. A run that stops in the middle is a place that refuses,
+or a journal whose writes end; real kills are in ``tests/journeys/test_rotate.py`` and ``make sweep``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from desk import Desk, Stopped, Stopping, losing_its_answer, value_in
 
 from provision.errors import InvalidInput, NotDelivered, StateUnavailable
-from provision.journal import Entry, Store, open_store
-from provision.journal.lease import Lease, peek
-from provision.microsoft.graph import Graph
-from provision.microsoft.proof import prove_secret
-from provision.sandbox import Sandbox, Tenant
+from provision.journal.lease import Lease
+from provision.sandbox import Sandbox
 from provision.secrets.due import Pace
 from provision.secrets.graph_slots import GraphSlots
-from provision.secrets.record import Record
-from provision.secrets.rotation import Report, Rotation, Wish, work_for
-from provision.secrets.sinks import Delivery, Sink, Stored, open_sink
-from provision.settings.endpoints import Endpoints
+from provision.secrets.sinks import Delivery, Stored, open_sink
 
-NAMES: dict[Any, str] = {"a": "Mail Secret A", "b": "Mail Secret B"}
+of_both_kinds = pytest.mark.parametrize("kind", ["secret", "certificate"])
 
 
-@dataclass
-class Desk:
-    """One registration and everything that rotates it; ``run`` is a new process in all but name."""
-
-    graph: Graph
-    endpoints: Endpoints
-    tenant: Tenant
-    object_id: str
-    client_id: str
-    store: Store
-    sinks: list[Sink]
-    api: httpx.Client
-    ahead: timedelta = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def slots(self) -> GraphSlots:
-        return GraphSlots(
-            self.graph,
-            self.object_id,
-            self.tenant.tenant_id,
-            self.client_id,
-            names=NAMES,
-            end=lambda: datetime.now(UTC) + timedelta(days=365),
-            now=lambda: datetime.now(UTC),
-        )
-
-    def run(self, store: Store | None = None, pace: Pace | None = None, **wish: Any) -> Report:
-        with Lease(store or self.store, "desk/mail", pause=lambda _: None) as lease:
-            return Rotation(
-                slots=self.slots(),
-                sinks=self.sinks,
-                lease=lease,
-                prove=lambda value: prove_secret(
-                    self.endpoints,
-                    tenant_id=self.tenant.tenant_id,
-                    client_id=self.client_id,
-                    value=value,
-                    seconds=20,
-                    first_delay=0.05,
-                ),
-                pace=pace or Pace(),
-                now=self.now,
-                say=lambda _: None,
-                pause=lambda _: None,
-            ).run(Wish(**wish))
-
-    def reason(self, **wish: Any) -> str:
-        return work_for(
-            Record.of_kind("secret", peek(self.store, "desk/mail")),
-            self.slots().listed(),
-            {},
-            name=NAMES.__getitem__,
-            places=[sink.address for sink in self.sinks],
-            wish=Wish(**wish),
-            pace=Pace(),
-            now=self.now(),
-        )
-
-    def listed(self) -> list[str]:
-        return sorted(str(password.display_name) for password in self.slots().listed())
-
-    def works(self, value: str) -> bool:
-        answer = self.api.post(
-            f"/{self.tenant.tenant_id}/oauth2/v2.0/token",
-            headers={"Authorization": ""},
-            data={
-                "grant_type": "client_credentials",
-                "client_id": self.client_id,
-                "client_secret": value,
-                "scope": self.endpoints.graph_scope,
-            },
-        )
-        return answer.status_code == 200
-
-
-@pytest.fixture
-def desk(graph: Graph, endpoints: Endpoints, tenant: Tenant, api: httpx.Client, tmp_path: Path) -> Desk:
-    made = (
-        api.post("/v1.0/applications", json={"displayName": "Mail", "signInAudience": "AzureADMyOrg"})
-        .raise_for_status()
-        .json()
-    )
-    api.post("/v1.0/servicePrincipals", json={"appId": made["appId"]}).raise_for_status()
-    store = open_store(f"file://{tmp_path}/state")
-    sinks = [open_sink(f"envfile:{tmp_path}/mail.env"), open_sink(f"file:{tmp_path}/secret")]
-    return Desk(graph, endpoints, tenant, made["id"], made["appId"], store, sinks, api)
-
-
-def value_in(sink: Sink) -> str:
-    stored = sink.stored()
-    assert stored is not None
-    assert stored.value
-    return stored.value
-
-
+@of_both_kinds
 def test_the_first_run_makes_a_secret_and_every_place_has_it(desk: Desk) -> None:
-    assert desk.reason() == "no client secret of this toolkit is in use"
+    assert desk.reason() == f"no {desk.words} of this toolkit is in use"
     report = desk.run()
     assert report.made is not None
-    assert desk.listed() == ["Mail Secret A"]
+    (listed,) = desk.slots().listed()
+    assert (listed.display_name, listed.key_id) == (desk.names["a"], report.made.key_id)
     values = {value_in(sink) for sink in desk.sinks}
     assert len(values) == 1
     assert desk.works(values.pop())
     assert desk.reason() == ""
 
 
+@of_both_kinds
 def test_the_old_secret_works_until_the_overlap_is_over_and_not_after(desk: Desk) -> None:
     desk.run()
     old = value_in(desk.sinks[0])
     report = desk.run(now=True)
     new = value_in(desk.sinks[0])
-    assert desk.listed() == ["Mail Secret A", "Mail Secret B"]
+    assert desk.listed() == sorted(desk.names.values())
     assert desk.works(old) and desk.works(new) and old != new
     assert [secret.slot for secret in report.retiring] == ["a"]
     assert desk.reason() == ""
     desk.ahead = timedelta(days=7, minutes=1)
-    assert desk.reason() == "an old client secret's overlap is over"
+    assert desk.reason() == f"an old {desk.words}'s overlap is over"
     assert desk.run().made is None
-    assert desk.listed() == ["Mail Secret B"]
+    assert desk.listed() == [desk.names["b"]]
     assert desk.works(new) and not desk.works(old)
 
 
@@ -173,23 +72,24 @@ def test_a_third_secret_is_not_made_while_the_second_is_young(desk: Desk) -> Non
     assert desk.listed() == ["Mail Secret A", "Mail Secret B"]
 
 
+@of_both_kinds
 def test_foreign_secrets_are_listed_and_never_touched_unless_named(desk: Desk) -> None:
-    body = {"passwordCredential": {"displayName": "typed in by hand"}}
-    foreign = desk.api.post(f"/v1.0/applications/{desk.object_id}/addPassword", json=body).json()["keyId"]
+    foreign = desk.add_foreign("typed in by hand")
     report = desk.run()
     assert [password.key_id for password in report.foreign] == [foreign]
     desk.run(compromised=True)
     assert "typed in by hand" in desk.listed()
-    with pytest.raises(InvalidInput, match="no client secret with the key id"):
+    with pytest.raises(InvalidInput, match=f"no {desk.words} with the key id"):
         desk.run(retire=("00000000-0000-0000-0000-000000000000",))
     report = desk.run(retire=(foreign,))
     assert "typed in by hand" in desk.listed()
     assert "will be retired after" in report.notes[0]
     desk.ahead += timedelta(days=8)
     assert desk.run().retired == [foreign]
-    assert desk.listed() == ["Mail Secret B"]
+    assert desk.listed() == [desk.names["b"]]
 
 
+@of_both_kinds
 def test_our_own_secret_cannot_be_named_as_foreign(desk: Desk) -> None:
     report = desk.run()
     assert report.active is not None
@@ -275,54 +175,14 @@ def test_a_place_added_later_gets_the_secret_in_use(desk: Desk, tmp_path: Path) 
     assert desk.listed() == ["Mail Secret A"]
 
 
-class Stopped(BaseException):
-    """The process is no more."""
-
-
-class Stopping:
-    """A journal that ends before or after its nth write, as a process that is killed there sees it."""
-
-    def __init__(self, store: Store, at: int, *, after: bool) -> None:
-        self._store, self._left, self._after = store, at, after
-
-    @property
-    def shown(self) -> str:
-        return self._store.shown
-
-    def read(self, key: str) -> Entry | None:
-        return self._store.read(key)
-
-    def write(self, key: str, document: Mapping[str, Any], *, expected: str | None) -> str:
-        if self._left < 0:
-            raise Stopped
-        self._left -= 1
-        if self._left < 0 and not self._after:
-            raise Stopped
-        version = self._store.write(key, document, expected=expected)
-        if self._left < 0:
-            raise Stopped
-        return version
-
-    def keys(self) -> list[str]:
-        return self._store.keys()
-
-    def remove(self, key: str, *, expected: str) -> None:
-        self._store.remove(key, expected=expected)
-
-
-def _never_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.journal.lease.Holder.lives", property(lambda _: False))
-
-
+@of_both_kinds
+@pytest.mark.usefixtures("never_alive")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_stopped_at_any_write_of_the_journal_the_next_run_ends_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    _never_alive(monkeypatch)
+def test_stopped_at_any_write_of_the_journal_the_next_run_ends_it(desk: Desk, after: bool) -> None:
+    theirs = desk.add_foreign("their own")
     desk.run()
     points = 0
     for at in range(40):
-        in_use = value_in(desk.sinks[0])
         try:
             desk.run(store=Stopping(desk.store, at, after=after), pace=Pace(timedelta(0)), now=True)
         except Stopped:
@@ -330,9 +190,10 @@ def test_stopped_at_any_write_of_the_journal_the_next_run_ends_it(
         else:
             break
         assert all(desk.works(value_in(sink)) for sink in desk.sinks)
-        assert in_use
         desk.run(pace=Pace(timedelta(0)))
-        assert len(desk.listed()) == 1
+        (ours,) = [one for one in desk.slots().listed() if one.key_id != theirs]
+        assert ours.display_name in desk.names.values()
+        assert "their own" in desk.listed()
         assert len({value_in(sink) for sink in desk.sinks}) == 1
         assert desk.works(value_in(desk.sinks[0]))
         assert desk.reason() == ""
@@ -340,29 +201,20 @@ def test_stopped_at_any_write_of_the_journal_the_next_run_ends_it(
 
 
 def test_two_runners_at_once_make_one_secret(desk: Desk) -> None:
-    with Lease(desk.store, "desk/mail"), pytest.raises(StateUnavailable, match="Another run is at work"):
+    with Lease(desk.store, desk.key), pytest.raises(StateUnavailable, match="Another run is at work"):
         desk.run()
     assert desk.listed() == []
 
 
+@pytest.mark.usefixtures("never_alive")
 def test_a_secret_whose_answer_was_lost_is_removed_once_it_is_listed(
     desk: Desk, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Graph makes it, the answer never comes, and for a while Graph does not list it either."""
-    _never_alive(monkeypatch)
     desk.run()
-    original: Callable[..., Any] = GraphSlots.mint
-
-    def lost(self: GraphSlots, slot: Any) -> Any:
-        original(self, slot)
-        raise Stopped
-
-    monkeypatch.setattr(GraphSlots, "mint", lost)
     sandbox.set_faults(replication_delay=1.5)
     try:
-        with pytest.raises(Stopped):
-            desk.run(now=True)
-        monkeypatch.setattr(GraphSlots, "mint", original)
+        _lose_the_answer(desk, monkeypatch)
         desk.run(now=True)
     finally:
         sandbox.clear_faults()
@@ -379,14 +231,9 @@ def test_the_journal_never_holds_the_value(desk: Desk, tmp_path: Path) -> None:
 
 def _lose_the_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is stopped when Graph has made the secret and nobody has the answer."""
-    original: Callable[..., Any] = GraphSlots.mint
-
-    def lost(self: GraphSlots, slot: Any) -> Any:
-        original(self, slot)
-        raise Stopped
-
+    slots = type(desk.slots())
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr(GraphSlots, "mint", lost)
+        patched.setattr(slots, "mint", losing_its_answer(slots.mint))
         desk.run(now=True)
 
 
@@ -395,28 +242,29 @@ def _graph_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Graph lists the secrets of this moment, from a server that learns nothing new."""
     known = desk.slots().listed()
     with monkeypatch.context() as patched:
-        patched.setattr(GraphSlots, "listed", lambda _: known)
+        patched.setattr(type(desk.slots()), "listed", lambda _: known)
         yield
 
 
+@of_both_kinds
+@pytest.mark.usefixtures("never_alive")
 def test_a_lost_secret_is_removed_also_by_a_run_that_makes_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    _never_alive(monkeypatch)
     desk.run()
     with _graph_behind(desk, monkeypatch):
         _lose_the_answer(desk, monkeypatch)
         assert desk.run().made is None
-    assert desk.listed() == ["Mail Secret A", "Mail Secret B"]
+    assert desk.listed() == sorted(desk.names.values())
     assert desk.reason() == "an earlier run did not end"
     assert desk.run().made is None
-    assert desk.listed() == ["Mail Secret A"]
+    assert desk.listed() == [desk.names["a"]]
     assert desk.reason() == ""
 
 
+@pytest.mark.usefixtures("never_alive")
 def test_a_lost_secret_is_looked_for_until_graph_must_have_listed_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two runs are stopped, and Graph goes on not listing what was made, also when the next secret is in use."""
-    _never_alive(monkeypatch)
     desk.run()
     with _graph_behind(desk, monkeypatch):
         _lose_the_answer(desk, monkeypatch)
@@ -429,7 +277,7 @@ def test_a_lost_secret_is_looked_for_until_graph_must_have_listed_it(
     assert desk.works(value_in(desk.sinks[0]))
     desk.ahead = timedelta(minutes=16)
     desk.run(compromised=True)
-    record = Record.of_kind("secret", peek(desk.store, "desk/mail"))
+    record = desk.record()
     assert (record.pending, record.suspects) == (None, None)
 
 

@@ -53,7 +53,8 @@ def page(diagnosis: Diagnosis) -> str:
         "this tenant",
     )
     causes = [one for one in diagnosis.findings if any(one in verdict.causes for verdict in diagnosis.verdicts)]
-    others = [one for one in diagnosis.findings if one.rule.severity != "stops"]
+    open_ = [one for one in diagnosis.findings if one.rule.severity == "may" and one not in causes and one.ways]
+    others = [one for one in diagnosis.findings if one.rule.severity not in ("stops", "may")]
     title = f"Why mail does not go out: {subject}" if causes else f"Sending mail: {subject}"
     parts = [
         "<!DOCTYPE html>",
@@ -71,6 +72,8 @@ def page(diagnosis: Diagnosis) -> str:
     ]
     if causes:
         parts += ["<h2>Causes, the first refusal first</h2>", *(_finding(one) for one in causes)]
+    if open_:
+        parts += ["<h2>May apply; only an attempt or the sign-in log tells</h2>", *(_finding(one) for one in open_)]
     parts += ['<h2>Layer by layer, from the top</h2><div class="layers">']
     parts += [*(_layers(verdict, diagnosis) for verdict in diagnosis.verdicts), "</div>"]
     if others:
@@ -107,6 +110,7 @@ def _picture(verdict: Verdict, diagnosis: Diagnosis) -> str:
         one.rule.layer for one in diagnosis.skipped if one.rule.severity == "stops" and verdict.way in one.rule.ways
     }
     further = {one.rule.layer for one in verdict.causes}
+    may = {one.rule.layer for one in diagnosis.findings if one.rule.severity == "may" and verdict.way in one.ways}
     rows = []
     for number, layer in enumerate(layers):
         kind, sign, note = "passed", "\N{CHECK MARK}", ""
@@ -118,8 +122,8 @@ def _picture(verdict: Verdict, diagnosis: Diagnosis) -> str:
             kind, sign, note = "stop", "!", "also stops"
         elif verdict.layer is not None and position(layer.id) > position(verdict.layer):
             kind, sign = "after", "\N{MIDDLE DOT}"
-        elif layer.id in unseen:
-            kind, sign, note = "unseen", "?", "not known"
+        elif layer.id in may or layer.id in unseen:
+            kind, sign, note = "unseen", "?", "may stop it" if layer.id in may else "not known"
         top = number * _ROW
         rows.append(
             f'<g class="{kind}"><rect x="2" y="{top + 2}" width="284" height="{_ROW - 6}" rx="6"/>'
@@ -133,10 +137,13 @@ def _picture(verdict: Verdict, diagnosis: Diagnosis) -> str:
     return f'<svg viewBox="0 0 288 {height}" role="img" aria-label="{escape(label)}">{"".join(rows)}</svg>'
 
 
+_VERBS = {"stops": "Stops", "may": "May stop"}
+
+
 def _finding(one: Finding) -> str:
     """One cause as a card."""
     rows: dict[str, Sequence[str]] = {
-        "Stops" if one.rule.severity == "stops" else "Touches": [WAYS[way] for way in one.ways],
+        _VERBS.get(one.rule.severity, "Touches"): [WAYS[way] for way in one.ways],
         "Seen": one.seen,
         "What to do": [one.remedy.say],
         "In the portal": [one.remedy.portal],

@@ -13,7 +13,13 @@ from provision.diagnose.rules import RULES
 from provision.diagnose.rules.rule import Rule, Severity
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_LEVELS: dict[Severity, str] = {"stops": "error", "ends": "warning", "weakens": "warning", "note": "note"}
+_LEVELS: dict[Severity, str] = {
+    "stops": "error",
+    "may": "warning",
+    "ends": "warning",
+    "weakens": "warning",
+    "note": "note",
+}
 
 
 def sarif(diagnosis: Diagnosis) -> dict[str, Any]:

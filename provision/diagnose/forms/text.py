@@ -19,13 +19,18 @@ _MORE = 6
 def text(diagnosis: Diagnosis) -> str:
     """The verdicts, the causes with their remedies, what weakens, what could not be looked at."""
     lines = [_verdict(verdict) for verdict in diagnosis.verdicts]
-    stopping = [one for one in diagnosis.findings if one.rule.severity == "stops" and _counts(one, diagnosis)]
-    others = [one for one in diagnosis.findings if one.rule.severity != "stops"]
+    stopping = [one for one in diagnosis.findings if _counts(one, diagnosis)]
+    open_ = [one for one in diagnosis.findings if one.rule.severity == "may" and one not in stopping and one.ways]
+    others = [one for one in diagnosis.findings if one.rule.severity not in ("stops", "may")]
     lines += ["", *(f"note: {line}" for line in advice(diagnosis))]
     if stopping:
         lines += ["", "Causes, the first refusal first"]
         for number, one in enumerate(stopping, 1):
             lines += ["", *_finding(f"{number}. ", one)]
+    if open_:
+        lines += ["", "May apply; only an attempt or the sign-in log tells"]
+        for one in open_:
+            lines += ["", *_finding("? ", one)]
     if others:
         lines += ["", "Besides"]
         for one in others:

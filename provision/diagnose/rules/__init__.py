@@ -2,7 +2,7 @@
 ``RULES``.
 """
 
-from provision.diagnose.rules import answers, calendar, domain, mailbox, policy, registration, token
+from provision.diagnose.rules import answers, calendar, domain, ews, mailbox, policy, registration, token
 from provision.diagnose.rules.rule import Remedy, Rule
 
 __all__ = ["RULES", "Remedy", "Rule"]
@@ -13,6 +13,7 @@ RULES: tuple[Rule, ...] = (
     *mailbox.RULES,
     *policy.RULES,
     *calendar.RULES,
+    *ews.RULES,
     *domain.RULES,
     *answers.RULES,
 )

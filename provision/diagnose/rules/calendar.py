@@ -15,6 +15,7 @@ from provision.diagnose.rules.rule import Remedy, Rule, Seen, rule
 
 BASIC_OFF_BY_DEFAULT = datetime(2026, 12, 31, tzinfo=UTC)
 EWS_PHASED_OUT = datetime(2026, 10, 1, tzinfo=UTC)
+"""The day from which an empty ``EwsEnabled`` counts as off (``rules.ews``)."""
 EWS_GONE = datetime(2027, 4, 1, tzinfo=UTC)
 _BASIC = (
     "https://techcommunity.microsoft.com/blog/exchange/"
@@ -84,35 +85,6 @@ def ews_retired(now: datetime) -> Seen:
 
 
 @rule(
-    id="ews-off",
-    family="calendar",
-    title="Exchange Web Services are off",
-    severity="stops",
-    ways=("ews",),
-    layer="ews-off",
-    remedy=Remedy(
-        f"{_GRAPH} Until 1 April 2027 only a tenant that set EwsEnabled to true in time, with a list of applications, "
-        "still has EWS; both the organization and the mailbox must allow it.",
-        powershell=(
-            "Get-OrganizationConfig | Format-List EwsEnabled",
-            "Get-CASMailbox {mailbox} | Format-List EwsEnabled",
-        ),
-    ),
-    docs=_EWS,
-)
-def ews_off(now: datetime, tenant_ews_enabled: bool | None, mailbox_ews_enabled: bool | NotKnown | None) -> Seen:
-    """Since 1 October 2026 Microsoft's default counts as off, tenant by tenant."""
-    seen = []
-    if tenant_ews_enabled is False:
-        seen.append("EwsEnabled is False for the organization.")
-    elif tenant_ews_enabled is None and now >= EWS_PHASED_OUT:
-        seen.append("EwsEnabled is empty for the organization, which counts as off since 2026-10-01.")
-    if mailbox_ews_enabled is False:
-        seen.append("EwsEnabled is False for the mailbox.")
-    return tuple(seen) or None
-
-
-@rule(
     id="ews-ends",
     family="calendar",
     title="Exchange Web Services end",
@@ -130,4 +102,4 @@ def ews_ends(now: datetime) -> Seen:
     )
 
 
-RULES: tuple[Rule, ...] = (basic_smtp_off_by_default, basic_smtp_ends, ews_retired, ews_off, ews_ends)
+RULES: tuple[Rule, ...] = (basic_smtp_off_by_default, basic_smtp_ends, ews_retired, ews_ends)

@@ -86,22 +86,49 @@ def account_disabled(mailbox_account_enabled: bool) -> Seen:
     id="mfa-normal-password",
     family="account",
     title="The account has multifactor authentication, so SMTP takes no normal password",
-    severity="stops",
+    severity="may",
     ways=("smtp-basic",),
     layer="mfa",
     remedy=Remedy(
-        "Create an app password and enter it in the product in place of the normal password.",
+        "Create an app password and enter it in the product in place of the normal password. Whoever has no second "
+        "factor yet registers one first, on the same page.",
         portal="https://mysignins.microsoft.com/security-info > Add sign-in method > App password",
         better=True,
     ),
-    docs="https://learn.microsoft.com/entra/identity/authentication/howto-mfa-app-passwords",
+    docs="https://learn.microsoft.com/entra/identity/authentication/howto-mfa-userstates",
 )
-def mfa_normal_password(mailbox_mfa: bool | NotKnown, attempt_works: tuple[str, ...] | NotKnown) -> Seen:
-    """SMTP cannot ask for a second factor; the refusal reads like a wrong password."""
-    works = attempt_works if isinstance(attempt_works, tuple) else ()
-    if mailbox_mfa is not True or "smtp-basic" in works:
+def mfa_normal_password(mailbox_mfa: bool, mailbox_mfa_registered: bool | NotKnown) -> Seen:
+    """SMTP cannot ask for a second factor; the refusal reads like a wrong password. Which password the product has
+    stands in no setting, so that only an answer makes it certain.
+    """
+    if not mailbox_mfa:
         return None
-    return "Multifactor authentication is asked of this account; an app password would be taken, the normal one is not."
+    seen = "perUserMfaState is enforced: an app password is taken, the normal one is not."
+    return (
+        (seen, "isMfaRegistered is false: a second factor must be registered first.")
+        if (mailbox_mfa_registered is False)
+        else seen
+    )
+
+
+@rule(
+    id="mfa-not-read",
+    family="account",
+    title="The account may have multifactor authentication",
+    severity="note",
+    ways=("smtp-basic",),
+    remedy=Remedy(
+        "Where the product is told that the password is wrong although it is right, use an app password. Who may read "
+        "it (Policy.Read.All) learns whether it is asked for.",
+        portal="https://entra.microsoft.com > Users > Per-user MFA",
+    ),
+    docs="https://learn.microsoft.com/graph/api/authentication-get",
+)
+def mfa_not_read(mailbox_mfa: bool | NotKnown, mailbox_mfa_registered: bool) -> Seen:
+    """A second factor is registered; that alone does not tell whether SMTP is refused the normal password."""
+    if not isinstance(mailbox_mfa, NotKnown) or not mailbox_mfa_registered:
+        return None
+    return "isMfaRegistered is true; whether per-user multifactor authentication is enforced could not be read."
 
 
 @rule(
@@ -252,6 +279,7 @@ RULES: tuple[Rule, ...] = (
     group,
     account_disabled,
     mfa_normal_password,
+    mfa_not_read,
     mailbox_missing,
     mailbox_type,
     mailbox_smtp_off,

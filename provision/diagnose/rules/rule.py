@@ -15,11 +15,14 @@ from typing import Any, Literal, get_args, get_type_hints
 from provision.diagnose.facts import NAMES, Facts, NotKnown
 from provision.diagnose.layers import WAYS, Way, position
 
-Severity = Literal["stops", "ends", "weakens", "note"]
-"""Mail is refused; will be refused from a date on; goes out but is less safe or may not arrive; good to know."""
+Severity = Literal["stops", "may", "ends", "weakens", "note"]
+"""Mail is refused; is refused if something is so that no setting shows, but an answer does; will be refused from a
+date on; goes out but is less safe or may not arrive; good to know.
+"""
 
 SEVERITIES: dict[Severity, str] = {
     "stops": "stops mail",
+    "may": "may stop mail",
     "ends": "will stop mail",
     "weakens": "lowers safety or delivery",
     "note": "good to know",

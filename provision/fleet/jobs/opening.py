@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from provision.app.adopt import APPLICATION, GRANT, SERVICE_PRINCIPAL
 from provision.engine.state import State, backend_url, open_state
 from provision.engine.toolchain import ensure_engine
+from provision.fleet.credentials import environment_for
 from provision.fleet.jobs.job import Job
 from provision.fleet.jobs.workplace import Workplace, with_instance, workplace
 from provision.fleet.kept import Kept
-from provision.fleet.tenant import Tenant
 from provision.onboard.project import find_project
 from provision.onboard.rotating import journal_address
 from provision.onboard.stories import Onboarding
@@ -135,12 +135,6 @@ def _made(deployment: Mapping[str, Any]) -> dict[str, Any]:
         "secret_key_id": texts.get("secretKeyId"),
         "secret_ends": texts.get("secretExpires"),
     }
-
-
-@contextmanager
-def environment_for(_tenant: Tenant, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The environment as it is, until ``fleet.credentials`` fetches the tenant's own credential."""
-    yield dict(environ)
 
 
 def _path(text: object) -> Path | None:

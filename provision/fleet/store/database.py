@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from provision.engine.state import data_directory, without_passwords
@@ -21,7 +21,9 @@ from provision.fleet.store import sqlite
 from provision.fleet.store.tables import METADATA, SCHEMA
 
 VERSION = 1
-"""Of the tables as this version of the toolkit makes them."""
+"""Of the tables as this version of the toolkit makes them (``tables``)."""
+STEPS: dict[int, tuple[str, ...]] = {}
+"""By version: the statements that make the tables of the next one of it, in words that both databases know."""
 PATIENCE = 60.0
 """How many seconds a call goes on trying: longer than a database takes to restart or a standby to take over."""
 FIRST_PATIENCE = 5.0
@@ -98,7 +100,6 @@ class Database:
                 if self._engine is not None:
                     self._engine[1].dispose(close=False)
                 self._engine = (os.getpid(), self._make_engine())
-                event.listen(self._engine[1], "begin", _begin)
             return self._engine[1]
 
 
@@ -114,6 +115,8 @@ def open_database(url: str | None, environ: Mapping[str, str], *, patience: floa
     if scheme == "sqlite":
         file = sqlite.prepare(address)
         database = Database(str(file), lambda: sqlite.engine(file), lambda e: sqlite.told(e, file), patience=patience)
+    elif scheme in ("postgres", "postgresql"):
+        database = _in_postgres(f"postgres{address.removeprefix(scheme)}", environ, patience)
     else:
         raise InvalidInput(
             f"The fleet's store {without_passwords(address)!r} is not a URL that this toolkit knows.",
@@ -123,24 +126,51 @@ def open_database(url: str | None, environ: Mapping[str, str], *, patience: floa
     return database
 
 
-def _begin(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        writes = connection.get_execution_options().get("store_writes")
-        connection.exec_driver_sql("begin immediate" if writes else "begin")
+def _in_postgres(url: str, environ: Mapping[str, str], patience: float) -> Database:
+    try:
+        from provision.fleet.store import postgres
+    except ImportError as missing:
+        raise InvalidInput(
+            f"A fleet's store in postgres:// needs the Python package {missing.name}, which is not installed.",
+            remedy="pip install 'provision[fleet,postgres]'",
+        ) from None
+    server = postgres.server(url, environ)
+    return Database(
+        server.shown, lambda: postgres.engine(server), lambda e: postgres.told(e, server), patience=patience
+    )
 
 
 def _make_ready(database: Database) -> None:
     """Makes the tables of a new database, brings older ones up to date, and leaves those of a newer toolkit alone."""
+    found = database.read(lambda connection, _again: _version(connection))
+    if found is None or found < VERSION:
+        found = database.write(lambda connection, _again: _brought_up_to_date(connection))
+    if found > VERSION:
+        raise StateUnavailable(
+            f"The fleet's store in {database.shown} belongs to a newer version of this toolkit (its tables have the "
+            f"version {found}, this one knows {VERSION}).",
+            remedy="Bring this one up to date: pip install --upgrade provision",
+        )
 
-    def make(connection: Connection, _again: bool) -> None:
-        if not connection.dialect.has_table(connection, SCHEMA.name):
-            METADATA.create_all(connection)
-            connection.execute(SCHEMA.insert().values(version=VERSION))
-        found = connection.execute(select(SCHEMA.c.version)).scalar_one()
-        if found > VERSION:
-            raise StateUnavailable(
-                f"{database.shown} was made by a newer version of this toolkit (tables {found}, known here {VERSION}).",
-                remedy="Update this one: pip install --upgrade provision",
-            )
 
-    database.write(make)
+def _version(connection: Connection) -> int | None:
+    """The tables' version; None when there are none."""
+    if not inspect(connection).has_table(SCHEMA.name):
+        return None
+    return int(connection.execute(select(SCHEMA.c.version)).scalar_one())
+
+
+def _brought_up_to_date(connection: Connection) -> int:
+    """Makes or changes the tables, all or nothing; of several who come at once one does it, the others wait."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(SCHEMA.name))))
+    found = _version(connection)
+    if found is None:
+        METADATA.create_all(connection)
+        connection.execute(SCHEMA.insert().values(version=VERSION))
+        return VERSION
+    for version in range(found, VERSION):
+        for statement in STEPS[version]:
+            connection.execute(text(statement))
+        connection.execute(SCHEMA.update().values(version=version + 1))
+    return max(found, VERSION)

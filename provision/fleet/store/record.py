@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -70,9 +71,8 @@ class FleetStore:
         """
         rows = {tenant.key: tenant.document() for tenant in tenants}
         if len(rows) < len(tenants):
-            raise InvalidInput(
-                "A tenant stands twice in the selection of a run.", remedy="Correct its key in the fleet file."
-            )
+            twice, _ = Counter(tenant.key for tenant in tenants).most_common(1)[0]
+            raise InvalidInput(f"The tenant {twice} stands twice in a run.", remedy="Correct the fleet file.")
         mark = secrets.token_hex(3)
 
         def work(connection: Connection, _again: bool) -> Run:

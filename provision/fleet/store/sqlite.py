@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from provision.errors import InvalidInput, ProvisionError, StateUnavailable, Unreachable
@@ -69,8 +69,11 @@ def prepare(url: str) -> Path:
 
 def engine(file: Path) -> Engine:
     """Connections to a file that ``prepare`` made."""
-    made = create_engine("sqlite+pysqlite://", creator=lambda: _connect(file), poolclass=QueuePool)
+    made = create_engine(
+        "sqlite+pysqlite://", creator=lambda: _connect(file), poolclass=QueuePool, hide_parameters=True
+    )
     event.listen(made, "connect", _set_up)
+    event.listen(made, "begin", _begin)
     return made
 
 
@@ -95,6 +98,12 @@ def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
     """Durable at each commit; "begin" is the engine's, not the driver's."""
     for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
         connection.execute(f"pragma {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    """A writer waits for its turn here, not in the middle, where SQLite would have to refuse it."""
+    writes = connection.get_execution_options().get("store_writes")
+    connection.exec_driver_sql("begin immediate" if writes else "begin")
 
 
 def _file_system(file: Path) -> str:

@@ -110,7 +110,7 @@ class _Graph:
 
     def _one(self, asked: _Asked, session: _Session) -> Answer:
         method, headers, body = asked.method, asked.headers, asked.body
-        route, keys = routes.match("GET" if method == "HEAD" else method, asked.path)
+        route, keys = routes.match("GET" if method == "HEAD" else method, asked.path, session.version)
         options = parse_options(asked.query, consistency_level=headers.get("consistencylevel"))
         call = Call(self._world, session.caller, session.version, session.root, asked.path, keys, options, headers)
         if route.rule is not None:

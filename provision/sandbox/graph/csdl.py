@@ -35,6 +35,7 @@ _SINGLETONS = {
     "identity": "identityContainer",
     "me": "user",
     "policies": "policyRoot",
+    "reports": "reportRoot",
     "roleManagement": "roleManagement",
 }
 
@@ -72,7 +73,7 @@ def document() -> str:
 
 def _served() -> _Served:
     served = _Served()
-    for route in routes.ROUTES:
+    for route in (route for route in routes.ROUTES if not route.beta):
         _walk(route.segments, served)
     for type_name, steps in navigation.FOLLOW.items():
         served.navigation |= {(_declaring(type_name, name), name) for name in steps}

@@ -188,6 +188,12 @@ RULES: dict[str, Rule] = {
         roles=(*_READERS, "Global Administrator", "Reports Reader", "Security Operator"),
         directory=False,
     ),
+    "userMfa.read": _rule(
+        "Policy.Read.All Policy.ReadWrite.AuthenticationMethod",
+        roles=("Global Reader", "Global Administrator", "Authentication Policy Administrator"),
+        directory=False,
+    ),
+    "me.mfa": _rule(delegated="Policy.Read.All Policy.ReadWrite.AuthenticationMethod", directory=False),
     "mail.send": _rule("Mail.Send", delegated="Mail.Send.Shared", directory=False),
     "me.send": _rule(delegated="Mail.Send Mail.Send.Shared", directory=False),
     "mail.read": _rule(

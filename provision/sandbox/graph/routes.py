@@ -26,6 +26,7 @@ from provision.sandbox.graph import (
     mail,
     organization,
     policies,
+    second_factors,
     service_principals,
     sign_ins,
     users,
@@ -50,6 +51,8 @@ class Route:
     operation: Handler
     rule: str | None
     """A name in ``permissions.RULES``; None when the operation authorizes itself."""
+    beta: bool = False
+    """Whether only ``/beta`` has it."""
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -71,6 +74,7 @@ _TENANT_POLICY = "/policies/defaultAppManagementPolicy"
 _APP_POLICIES = "/policies/appManagementPolicies"
 _ACCESS = "/identity/conditionalAccess/policies"
 _DELETED = "/directory/deletedItems"
+_REGISTRATION = "/reports/authenticationMethods/userRegistrationDetails"
 
 _Row = tuple[str, str, Handler, str | None]
 
@@ -247,9 +251,15 @@ _TABLE: tuple[_Row, ...] = (
     ("GET", "/directoryObjects/{object}", deleted_items.get_directory_object, "object.read"),
     ("GET", "/auditLogs/signIns", sign_ins.list_sign_ins, None),
     ("GET", "/auditLogs/signIns/{signIn}", sign_ins.get_sign_in, None),
+    ("GET", _REGISTRATION, second_factors.list_registration_details, None),
+    ("GET", f"{_REGISTRATION}/{{user}}", second_factors.get_registration_details, None),
+)
+_BETA_TABLE: tuple[_Row, ...] = (
+    ("GET", "/users/{user}/authentication/requirements", second_factors.get_requirements, "userMfa.read"),
+    ("GET", "/me/authentication/requirements", second_factors.get_requirements, "me.mfa"),
 )
 
-ROUTES = [Route(*row) for row in _TABLE]
+ROUTES = [*(Route(*row) for row in _TABLE), *(Route(*row, beta=True) for row in _BETA_TABLE)]
 
 
 def split(path: str) -> list[str]:
@@ -270,8 +280,13 @@ def split(path: str) -> list[str]:
     return result
 
 
-def match(method: str, path: str) -> tuple[Route, dict[str, str]]:
+def match(method: str, path: str, version: str = "v1.0") -> tuple[Route, dict[str, str]]:
     """The route of a request and the keys in its path.
+
+    Args:
+        method: of HTTP.
+        path: below the version.
+        version: ``v1.0`` or ``beta``.
 
     Raises:
         GraphError: no such path (400), or no such method on it (405).
@@ -279,7 +294,8 @@ def match(method: str, path: str) -> tuple[Route, dict[str, str]]:
     segments = split(path)
     best: tuple[Route, dict[str, str]] | None = None
     other_method = False
-    for route in ROUTES:
+    served = [route for route in ROUTES if version == "beta" or not route.beta]
+    for route in served:
         keys = _keys(route.segments, segments)
         if keys is None:
             continue
@@ -291,7 +307,7 @@ def match(method: str, path: str) -> tuple[Route, dict[str, str]]:
         return best
     if other_method:
         raise errors.method_not_allowed()
-    raise errors.segment_not_found(_first_unknown(segments))
+    raise errors.segment_not_found(_first_unknown(segments, served))
 
 
 def _keys(template: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
@@ -317,12 +333,12 @@ def _spellings(segment: str) -> tuple[str, str]:
     return segment, segment
 
 
-def _first_unknown(segments: list[str]) -> str:
+def _first_unknown(segments: list[str], served: list[Route]) -> str:
     """The first segment at which no route goes on, which Graph names in its refusal."""
     for length in range(1, len(segments) + 1):
         known = any(
             len(route.segments) >= length and _keys(route.segments[:length], segments[:length]) is not None
-            for route in ROUTES
+            for route in served
         )
         if not known:
             return segments[length - 1]

@@ -45,16 +45,22 @@ def _rows(call: Call) -> list[Document]:
     """What the log still has, newest first, for a caller who may read it.
 
     Raises:
-        GraphError: 403 for want of a permission, of a role, or of Entra ID P1.
+        GraphError: as ``require_reader``.
     """
-    _allow(call)
+    require_reader(call)
     oldest = call.directory.clock.iso(call.directory.clock.now() - _RETENTION.total_seconds())
     rows = [row for row in reversed(call.all("signIn")) if row["createdDateTime"] >= oldest]
     return sorted(rows, key=lambda row: str(row["createdDateTime"]), reverse=True)
 
 
-def _allow(call: Call) -> None:
-    """Besides AuditLog.Read.All the page names Directory.Read.All, without which the licence cannot be checked."""
+def require_reader(call: Call) -> None:
+    """Lets through whoever may read activity reports: the sign-in log, and how users are registered.
+
+    Besides AuditLog.Read.All the page names Directory.Read.All, without which the licence cannot be checked.
+
+    Raises:
+        GraphError: 403 for want of a permission, of a role, or of Entra ID P1.
+    """
     try:
         authorize(call, RULES["signIn.read"])
     except errors.Denied:

@@ -89,7 +89,7 @@ def test_a_policy_works_after_the_delay_or_when_the_tokens_are_ended(exchange):
 
 def test_ews_settings_of_the_organisation(exchange):
     (row,) = exchange.run("Get-OrganizationConfig")
-    assert (row["EwsEnabled"], row["EwsApplicationAccessPolicy"], row["EwsAllowedAppIDs"]) == (None, None, [])
+    assert (row["EwsEnabled"], row["EwsApplicationAccessPolicy"], row["EwsAllowedAppIDs"]) == (None, None, None)
     exchange.run(
         "Set-OrganizationConfig",
         EwsEnabled=True,
@@ -98,7 +98,14 @@ def test_ews_settings_of_the_organisation(exchange):
     )
     (row,) = exchange.run("Get-OrganizationConfig")
     assert (row["EwsEnabled"], row["EwsApplicationAccessPolicy"]) == (True, "EnforceAllowList")
-    assert row["EwsAllowedAppIDs"] == ["a", "b"]
+    assert row["EwsAllowedAppIDs"] is None, "it is not shown unless it is asked for"
+    (row,) = exchange.run("Get-OrganizationConfig", RetrieveEwsOperationAccessPolicy=True)
+    assert row["EwsAllowedAppIDs"] == "a,b"
+    exchange.run("Set-OrganizationConfig", EwsAllowedAppIDs="b, c")
+    (row,) = exchange.run("Get-OrganizationConfig", RetrieveEwsOperationAccessPolicy=True)
+    assert row["EwsAllowedAppIDs"] == "b,c", "it is set as a whole"
+    added = {"@odata.type": "#Exchange.GenericHashTable", "Add": "d"}
+    assert exchange.refusal("Set-OrganizationConfig", EwsAllowedAppIDs=added)[0] == 400
     exchange.run("Set-OrganizationConfig", EwsEnabled=None, EwsApplicationAccessPolicy=None)
     (row,) = exchange.run("Get-OrganizationConfig")
     assert (row["EwsEnabled"], row["EwsApplicationAccessPolicy"]) == (None, None)

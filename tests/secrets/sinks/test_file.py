@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from desk import Desk, certificates_arrive
 
 from provision.errors import InvalidInput, WouldOverwrite
 from provision.secrets.sinks import Delivery, open_sink
@@ -27,6 +28,15 @@ def test_one_secret_follows_another(tmp_path: Path) -> None:
     sink.remove()
     assert not file.exists()
     assert sink.stored() is None
+
+
+@pytest.mark.parametrize("kind", ["certificate"])
+def test_a_certificate_is_a_pem_file(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "mail.pem"
+    certificates_arrive(
+        desk, open_sink(f"file:{file}", kind="certificate"), lambda: file.read_text().removesuffix("\n")
+    )
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("text", ["last year's figures", "two\nlines\n", "{}"])

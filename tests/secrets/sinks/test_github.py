@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from desk import Desk, certificates_arrive
 from github_actions import GitHub, Secret, Token
 from tls_server import Reply
 
@@ -61,6 +62,16 @@ def test_two_writes_one_after_the_other_have_different_dates(github: GitHub, sin
     after = sink.stored() or pytest.fail()
     assert after.changed != before.changed
     assert github.secrets[REPOSITORY][NAME].value == "b" * 40
+
+
+@pytest.mark.parametrize("kind", ["certificate"])
+def test_a_certificate_is_a_secret_of_several_lines(desk: Desk, github: GitHub) -> None:
+    """A workflow finds it in the variable that its ``env`` names, line breaks and all."""
+    sink = open_sink(f"github:acme/tms#{NAME}", github.environ, kind="certificate")
+    certificates_arrive(desk, sink, lambda: github.secrets[REPOSITORY][NAME].value)
+    stored = sink.stored() or pytest.fail()
+    assert (stored.value, stored.changed) == (None, github.secrets[REPOSITORY][NAME].updated_at)
+    assert not any(b"PRIVATE KEY" in request.body for request in github.requests)
 
 
 def test_an_environments_secret_has_a_path_of_its_own(github: GitHub) -> None:

@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from azure.identity import ClientSecretCredential
+from azure.keyvault.secrets import SecretClient
 from azure.keyvault.secrets._shared.http_challenge_cache import clear
 from azure_key_vault import KeyVault, Version, in_public_cloud
+from desk import Desk, certificates_arrive
 
 from provision.errors import (
     InvalidInput,
@@ -61,6 +64,25 @@ def test_a_secret_is_stored_as_a_version_that_says_what_it_is(vault: KeyVault, s
     stored = sink.stored() or pytest.fail()
     assert (stored.value, stored.key_id, stored.changed) == (VALUE, "k-1", version.id)
     assert sink.address == ADDRESS
+
+
+@pytest.mark.parametrize("kind", ["certificate"])
+def test_a_certificate_is_a_secret_in_pem(desk: Desk, vault: KeyVault, sandbox: Sandbox, tenant: Tenant) -> None:
+    """The product reads it with Microsoft's client for secrets; a Key Vault certificate it is not."""
+    own = ClientSecretCredential(
+        tenant.tenant_id,
+        tenant.admin_client_id,
+        tenant.admin_client_secret,
+        authority=sandbox.base_url,
+        disable_instance_discovery=True,
+    )
+    client = SecretClient(f"https://{vault.host}", own)
+    certificates_arrive(desk, open_sink(ADDRESS, kind="certificate"), lambda: client.get_secret(NAME).value or "")
+    version = vault.latest(NAME)
+    assert version.content_type == "application/x-pem-file"
+    (row,) = desk.rows()
+    assert version.tags["keyId"] == row["keyId"]
+    assert version.expires == int(datetime.fromisoformat(row["endDateTime"]).timestamp())
 
 
 def test_the_next_secret_is_another_version(vault: KeyVault, sink: Sink) -> None:

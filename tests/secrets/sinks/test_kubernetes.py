@@ -25,6 +25,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from desk import Desk, certificates_arrive
 from go_servers import installed
 
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, SignInFailed, Unreachable
@@ -198,6 +199,21 @@ def test_a_secret_is_made_and_its_key_set_again(cluster: Cluster) -> None:
     assert (second.value, second.key_id) == ("b" * 40, "k-2")
     assert second.changed != first.changed
     assert sink.address == f"kubernetes:{cluster.namespace}/mail#client-secret"
+
+
+@pytest.mark.parametrize("kind", ["certificate"])
+def test_a_certificate_is_a_key_that_a_pod_mounts_as_a_file(desk: Desk, cluster: Cluster) -> None:
+    sink = open_sink(f"kubernetes:{cluster.namespace}/mail#mail.pem", cluster.environ, kind="certificate")
+
+    def mounted() -> str:
+        return base64.b64decode(cluster.secret()["data"]["mail.pem"]).decode()
+
+    certificates_arrive(desk, sink, mounted)
+    made = cluster.secret()
+    (row,) = desk.rows()
+    assert made["type"] == "Opaque", "key and certificate are one file, not the two of kubernetes.io/tls"
+    assert made["metadata"]["annotations"] == {"provision/key-id.mail.pem": row["keyId"]}
+    assert "PRIVATE KEY" not in json.dumps(made["metadata"])
 
 
 def test_the_same_again_changes_nothing(cluster: Cluster) -> None:

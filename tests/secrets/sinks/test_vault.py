@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from desk import Desk, certificates_arrive
 from vault_server import ADDRESS, Server, started
 
 from provision.errors import InvalidInput, NotPermitted, ProvisionError, SignInFailed, Unreachable
@@ -53,6 +54,21 @@ def test_a_secret_is_stored_beside_the_id_that_names_it(vault: Server) -> None:
     stored = sink.stored() or pytest.fail()
     assert (stored.value, stored.key_id, stored.changed) == ("b" * 40, "k-2", "2")
     assert sink.address == ADDRESS
+
+
+@pytest.mark.parametrize("kind", ["certificate"])
+@pytest.mark.parametrize("mount", ["secret", "old/kv"])
+def test_a_certificate_is_a_field_with_line_breaks(desk: Desk, vault: Server, mount: str) -> None:
+    sink = open_sink(f"vault:{mount}/tms/mail#certificate", vault.environ, kind="certificate")
+
+    def fields() -> dict[str, object]:
+        if mount == "secret":
+            return vault.fields("tms/mail")
+        return dict(vault.admin.secrets.kv.v1.read_secret("tms/mail", mount)["data"])
+
+    certificates_arrive(desk, sink, lambda: str(fields()["certificate"]))
+    (row,) = desk.rows()
+    assert fields()["certificate_key_id"] == row["keyId"]
 
 
 def test_the_same_again_makes_no_version(vault: Server) -> None:

@@ -1,7 +1,8 @@
 """``Get-OrganizationConfig`` and ``Set-OrganizationConfig``: the default authentication policy and EWS.
 
-Sources: "Set-OrganizationConfig"; for ``EwsAllowedAppIDs`` the announcements of EWS' retirement (it replaces the
-list by user agent, 2026). Its type was not read at a source; it is a list of application ids here.
+Sources: "Set-OrganizationConfig", "Control access to EWS in Exchange". ``EwsAllowedAppIDs`` is one text of application
+ids with commas between them, in both; it is shown only with ``-RetrieveEwsOperationAccessPolicy`` and is set as a
+whole, without ``@{Add=…}`` (public administrators' notes; Microsoft's page says the former).
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from provision.sandbox.exchange.parameters import (
     BOOLEAN,
     NULLABLE_BOOLEAN,
     NULLABLE_TEXT,
+    SWITCH,
     TEXTS,
     Parameter,
     changed_list,
     one_of,
+    text,
 )
 
 _access_policy = one_of("EnforceAllowList", "EnforceBlockList")
@@ -29,18 +32,24 @@ def _nullable_access_policy(name: str, value: Any) -> str | None:
     return None if value in {None, ""} else _access_policy(name, value)
 
 
+def _app_ids(name: str, value: Any) -> list[str]:
+    """Application ids: a text with commas between them, or several texts."""
+    given = value if isinstance(value, list) else [value]
+    return [one.strip() for row in given for one in text(name, row).split(",") if one.strip()]
+
+
 _SETTABLE = {
     "AuditDisabled": BOOLEAN,
     "CustomerLockboxEnabled": BOOLEAN,
     "DefaultAuthenticationPolicy": NULLABLE_TEXT,
     "EwsAllowList": TEXTS,
-    "EwsAllowedAppIDs": TEXTS,
+    "EwsAllowedAppIDs": Parameter(_app_ids),
     "EwsApplicationAccessPolicy": Parameter(_nullable_access_policy),
     "EwsBlockList": TEXTS,
     "EwsEnabled": NULLABLE_BOOLEAN,
     "OAuth2ClientProfileEnabled": BOOLEAN,
 }
-_LISTS = ("EwsAllowList", "EwsAllowedAppIDs", "EwsBlockList")
+_LISTS = ("EwsAllowList", "EwsBlockList")
 
 
 def get_organization_config(call: Call) -> Rows:
@@ -48,6 +57,9 @@ def get_organization_config(call: Call) -> Rows:
     stored = organization.organization_config(call.directory, call.tenant)
     tenant = call.directory.tenant(call.tenant) or {}
     shown = {name: value for name, value in public(stored).items() if name not in {"id", "Name"}}
+    shown["EwsAllowedAppIDs"] = (
+        ",".join(stored["EwsAllowedAppIDs"]) if call.get("RetrieveEwsOperationAccessPolicy") else None
+    )
     return one(
         {
             "DisplayName": tenant.get("displayName"),
@@ -77,6 +89,11 @@ def set_organization_config(call: Call) -> Rows:
 _WRITE = (roles.ORGANIZATION_CONFIGURATION, roles.CLIENT_ACCESS)
 
 CMDLETS = (
-    Cmdlet("Get-OrganizationConfig", {}, (*_WRITE, roles.VIEW_CONFIGURATION), get_organization_config),
+    Cmdlet(
+        "Get-OrganizationConfig",
+        {"RetrieveEwsOperationAccessPolicy": SWITCH},
+        (*_WRITE, roles.VIEW_CONFIGURATION),
+        get_organization_config,
+    ),
     Cmdlet("Set-OrganizationConfig", _SETTABLE, _WRITE, set_organization_config),
 )

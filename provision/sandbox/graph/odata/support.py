@@ -150,6 +150,17 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
         "userId": _EQ,
         "userPrincipalName": _TEXT,
     },
+    "userRegistrationDetails": {
+        "isMfaCapable": _EQ,
+        "isMfaRegistered": _EQ,
+        "isPasswordlessCapable": _EQ,
+        "isSsprCapable": _EQ,
+        "isSsprEnabled": _EQ,
+        "isSsprRegistered": _EQ,
+        "isSystemPreferredAuthenticationMethodEnabled": _EQ,
+        "userDisplayName": _TEXT,
+        "userPrincipalName": _TEXT,
+    },
     "message": {
         "from/emailAddress/address": _ENDS,
         "hasAttachments": _NE,
@@ -178,10 +189,13 @@ ORDERABLE: dict[str, frozenset[str]] = {
     "group": frozenset({"createdDateTime", "displayName"}),
     "signIn": frozenset({"createdDateTime"}),
     schema.in_beta("signIn"): frozenset({"createdDateTime"}),
+    "userRegistrationDetails": frozenset({"userDisplayName", "userPrincipalName"}),
     "message": frozenset({"receivedDateTime", "sentDateTime", "subject", "isRead"}),
 }
 SEARCHABLE = frozenset({"displayName", "description", "mail", "mailNickname", "userPrincipalName"})
-_EXCHANGE_TYPES = frozenset({"message", "signIn", schema.in_beta("signIn"), "conditionalAccessPolicy"})
+_EXCHANGE_TYPES = frozenset(
+    {"message", "signIn", schema.in_beta("signIn"), "conditionalAccessPolicy", "userRegistrationDetails"}
+)
 """Not in the directory: every operator works without ``ConsistencyLevel``."""
 
 

@@ -1,0 +1,219 @@
+"""What an audit's facts mean: findings, and whether the engine has anything to do in the tenant.
+
+Owns: the rules. Each is a function from what is known to its findings and an entry in ``RULES``; a rule that the engine
+would mend says so, and is what makes a tenant ``drifted``. Pure: nothing is asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from provision.app.adopt import drift
+from provision.fleet.audit.facts import Facts
+from provision.fleet.kept import Kept
+from provision.fleet.outcome import Finding, Outcome
+from provision.fleet.tenant import Tenant
+from provision.secrets.expiry import Known, Registration
+from provision.secrets.expiry import read as read_secrets
+from provision.settings.stack import SLOTS, StackSettings
+
+_UP = "provision fleet up --tenant {key}"
+_ROTATE = "provision fleet rotate --tenant {key}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything that a rule may look at."""
+
+    tenant: Tenant
+    settings: StackSettings
+    kept: Kept
+    facts: Facts
+    redirect_uri: str
+    scope_ids: Mapping[str, str]
+    now: datetime
+    within: timedelta
+    """How soon is soon, for a client secret's end."""
+
+    @property
+    def secrets(self) -> Registration | None:
+        """The registration's secrets and the verdict on them; None without a registration."""
+        application = self.facts.application
+        if application is None:
+            return None
+        names = {self.settings.profile.slot_name(slot): slot for slot in SLOTS}
+        in_use = self.kept.secret_key_id if self.kept.client_id == application.app_id else None
+        return read_secrets(
+            application,
+            Known(names=names, in_use=in_use),
+            tenant_id=self.facts.tenant_id,
+            stack=self.tenant.key,
+            now=self.now,
+            ahead=timedelta(0),
+            within=self.within,
+        )
+
+
+def _registration(seen: Seen) -> Iterator[Finding]:
+    """registration-missing, registration-twice"""
+    count = len(seen.facts.registrations)
+    if count > 1:
+        ids = ", ".join(one.app_id for one in seen.facts.registrations)
+        yield Finding(
+            "registration-twice",
+            "error",
+            f"The tenant holds {count} registrations of this stack: {ids}.",
+            "Delete in the portal the one that is not in use.",
+        )
+    if count == 0:
+        was = f" {seen.kept.client_id} is gone: somebody deleted it." if seen.kept.client_id else ""
+        yield Finding(
+            "registration-missing", "error" if was else "note", f"There is no app registration.{was}", _up(seen)
+        )
+
+
+def _settings(seen: Seen) -> Iterator[Finding]:
+    """differs-…: a setting of the registration, or the consent, is not what the row asks for"""
+    application = seen.facts.application
+    if application is None:
+        return
+    for found in drift(
+        application,
+        seen.facts.grant,
+        seen.settings,
+        redirect_uri=seen.redirect_uri,
+        scope_ids=seen.scope_ids,
+    ):
+        if found.setting == "Admin consent" and not (seen.facts.consent_seen and seen.settings.grant_consent):
+            continue
+        yield Finding(
+            f"differs-{_RULE_OF[found.setting]}",
+            "error",
+            f"{found.setting}: {found.portal_has}; it should be {found.should_be}.",
+            _up(seen),
+        )
+
+
+def _enterprise_application(seen: Seen) -> Iterator[Finding]:
+    """enterprise-application-missing: nobody can sign in to the product"""
+    if seen.facts.application is not None and seen.facts.principal is None:
+        yield Finding("enterprise-application-missing", "error", "There is no enterprise application.", _up(seen))
+
+
+def _disabled(seen: Seen) -> Iterator[Finding]:
+    """enterprise-application-disabled: somebody switched sign-in off, which the engine leaves alone"""
+    principal = seen.facts.principal
+    if principal is not None and not principal.account_enabled:
+        yield Finding(
+            "enterprise-application-disabled",
+            "error",
+            "The enterprise application is disabled: sign-in ends with AADSTS7000112.",
+            "Entra admin center: Enterprise applications, Properties, Enabled for users to sign-in: Yes.",
+        )
+
+
+def _secret(seen: Seen) -> Iterator[Finding]:
+    """secret-missing, secret-ends: the secret in use is gone, has ended or ends soon"""
+    secrets = seen.secrets
+    if secrets is None:
+        return
+    if secrets.deciding is None:
+        yield Finding("secret-missing", "error", secrets.problem or "There is no client secret.", _up(seen))
+    elif secrets.problem:
+        ended = secrets.deciding.state == "expired"
+        yield Finding("secret-ends", "error" if ended else "warning", secrets.problem, _ROTATE.format(key=_key(seen)))
+
+
+def _foreign(seen: Seen) -> Iterator[Finding]:
+    """secret-foreign: a live secret or certificate that this toolkit did not make"""
+    secrets = seen.secrets
+    for entry in secrets.entries if secrets else ():
+        if entry.slot is None and not entry.in_use and entry.state in ("live", "expiring"):
+            yield Finding("secret-foreign", "note", f"Somebody else made the {entry.words}.", "Remove it if unused.")
+
+
+def _consent_unseen(seen: Seen) -> Iterator[Finding]:
+    """consent-unseen: whether consent is there is not known"""
+    if not seen.facts.consent_seen:
+        yield Finding(
+            "consent-unseen", "note", "The caller may not read the tenant's consents.", "It takes Directory.Read.All."
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One check."""
+
+    check: Callable[[Seen], Iterator[Finding]]
+    mended: bool = False
+    """Whether ``up`` puts right what it finds."""
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(_registration, mended=True),
+    Rule(_settings, mended=True),
+    Rule(_enterprise_application, mended=True),
+    Rule(_disabled),
+    Rule(_secret),
+    Rule(_foreign),
+    Rule(_consent_unseen),
+)
+
+_RULE_OF = {
+    "Name": "name",
+    "Supported account types": "audience",
+    "Redirect URIs (Web)": "redirect-web",
+    "Redirect URIs (single-page application)": "redirect-spa",
+    "Redirect URIs (public client)": "redirect-public",
+    "Access tokens (implicit)": "access-tokens",
+    "ID tokens (implicit)": "id-tokens",
+    "Allow public client flows": "public-client-flows",
+    "API permissions": "permissions",
+    "Admin consent": "consent",
+}
+"""A setting's word in a rule's id."""
+
+
+def judge(seen: Seen) -> Outcome:
+    """An audit's outcome, without the time it took.
+
+    The verdict is the first that fits: ``new`` (no registration), ``drifted`` (the engine would put something right),
+    ``settings-changed`` (the row asks for something else than the last complete run did), ``secret-ends``,
+    ``needs-attention`` (what no engine mends), ``unchanged``.
+    """
+    found = [(rule, finding) for rule in RULES for finding in rule.check(seen)]
+    findings = tuple(finding for _, finding in found)
+    serious = [(rule, finding) for rule, finding in found if finding.severity != "note"]
+    verdict = "unchanged"
+    if not seen.facts.registrations:
+        verdict = "new"
+    elif any(rule.mended for rule, _ in serious) or any(finding.rule == "secret-missing" for finding in findings):
+        verdict = "drifted"
+    elif seen.kept.fingerprint != seen.tenant.fingerprint():
+        verdict = "settings-changed"
+    elif any(finding.rule == "secret-ends" for finding in findings):
+        verdict = "secret-ends"
+    elif serious:
+        verdict = "needs-attention"
+    secrets, application = seen.secrets, seen.facts.application
+    ends = secrets.deciding.ends if secrets is not None and secrets.deciding is not None else None
+    return Outcome(
+        seen.tenant.key,
+        "audit",
+        "unchanged" if verdict == "unchanged" else "pending",
+        verdict=verdict,
+        tenant_id=seen.facts.tenant_id,
+        client_id=application.app_id if application else None,
+        secret_ends=ends.strftime("%Y-%m-%dT%H:%M:%SZ") if ends else None,
+        findings=findings,
+    )
+
+
+def _key(seen: Seen) -> str:
+    return seen.tenant.key
+
+
+def _up(seen: Seen) -> str:
+    return _UP.format(key=_key(seen))

@@ -1,0 +1,305 @@
+"""An audit sees in a few requests what the engine would do, and what it cannot see it says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from registered import Registrar
+from trial import Trial
+
+from provision.fleet.audit import audit
+from provision.fleet.jobs import Job, work_on
+from provision.fleet.kept import Kept
+from provision.fleet.outcome import Outcome
+from provision.fleet.store import open_fleet_store
+from provision.fleet.tenant import CredentialReference, Tenant
+from provision.microsoft.reading import application_of
+from provision.sandbox import Sandbox
+from provision.sandbox import Tenant as LocalTenant
+
+
+@dataclass
+class Customers:
+    """A few customers of the local server."""
+
+    sandbox: Sandbox
+    rows: list[Tenant] = field(default_factory=list)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    locals: dict[str, LocalTenant] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def add(self, key: str, **changes: Any) -> Tenant:
+        local = self.sandbox.new_tenant()
+        row = Tenant(
+            key,
+            local.tenant_id,
+            company_code="ACME",
+            settings={"redirectUri": f"{self.sandbox.base_url}/ACME/Services/Office365Callback.aspx"},
+            credential=reference(key, local),
+            metadata_host=self.sandbox.base_url.removeprefix("https://"),
+        )
+        row = replace(row, **changes)
+        self.environment[f"SECRET_{key.upper()}"] = local.admin_client_secret
+        self.locals[key] = local
+        self.rows.append(row)
+        return row
+
+    def look(self, rows: list[Tenant] | None = None, **options: Any) -> dict[str, Outcome]:
+        seen: dict[str, Outcome] = {}
+        environ = {**self.environment, "SSL_CERT_FILE": str(self.sandbox.ca_file)}
+
+        def kept(key: str) -> dict[str, Any]:
+            return self.kept[key].document() if key in self.kept else {}
+
+        asyncio.run(
+            audit(
+                rows or self.rows,
+                kept,
+                on_outcome=lambda outcome: seen.__setitem__(outcome.key, outcome),
+                environ=environ,
+                **options,
+            )
+        )
+        return seen
+
+    def one(self, **options: Any) -> Outcome:
+        return self.look(**options)[self.rows[0].key]
+
+    def graph(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        local = self.locals[self.rows[0].key]
+        context = ssl.create_default_context(cafile=str(self.sandbox.ca_file))
+        with httpx.Client(base_url=self.sandbox.base_url, verify=context, trust_env=False) as http:
+            token = http.post(
+                f"/{local.tenant_id}/oauth2/v2.0/token",
+                data={
+                    "grant_type": "client_credentials",
+                    "client_id": local.admin_client_id,
+                    "client_secret": local.admin_client_secret,
+                    "scope": f"{self.sandbox.base_url}/.default",
+                },
+            ).json()["access_token"]
+            answer = http.request(method, f"/v1.0{path}", json=body, headers={"Authorization": f"Bearer {token}"})
+            answer.raise_for_status()
+            return answer.json() if answer.content else {}
+
+
+def reference(key: str, local: LocalTenant) -> CredentialReference:
+    return CredentialReference(
+        key, "client-secret", client_id=local.admin_client_id, secret=f"env:SECRET_{key.upper()}"
+    )
+
+
+@pytest.fixture
+def trial(sandbox: Sandbox, tmp_path: Path) -> Iterator[Trial]:
+    made = Trial(sandbox, tmp_path / "project")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def customers(sandbox: Sandbox) -> Iterator[Customers]:
+    yield Customers(sandbox)
+    sandbox.clear_faults()
+
+
+@pytest.fixture
+def registrar(sandbox: Sandbox) -> Iterator[Registrar]:
+    made = Registrar(sandbox.base_url, ssl.create_default_context(cafile=str(sandbox.ca_file)))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def registered(customers: Customers, registrar: Registrar) -> Customers:
+    row = customers.add("contoso")
+    customers.kept["contoso"] = registrar.register(customers.locals["contoso"], row)
+    return customers
+
+
+def test_an_unchanged_tenant_costs_a_token_and_one_batch(customers: Customers, registrar: Registrar) -> None:
+    for key in ("contoso", "fabrikam", "tailspin"):
+        row = customers.add(key)
+        customers.kept[key] = registrar.register(customers.locals[key], row)
+    before = len(customers.sandbox.log())
+    seen = customers.look()
+    assert {one.verdict for one in seen.values()} == {"unchanged"}
+    assert {one.status for one in seen.values()} == {"unchanged"}
+    wire = [row for row in customers.sandbox.log(before) if "/metadata/" not in row["path"]]
+    asked = [(row["path"], row["status"]) for row in wire]
+    assert len(wire) == sum(one.requests for one in seen.values()) == 7, asked  # one batch more: what Graph publishes
+    assert sorted(one.requests for one in seen.values()) == [2, 2, 3]
+
+
+def test_without_what_earlier_runs_know_it_takes_one_batch_more(registered: Customers) -> None:
+    kept = registered.kept["contoso"]
+    registered.kept["contoso"] = Kept(instance_id=kept.instance_id, fingerprint=kept.fingerprint)
+    outcome = registered.one()
+    assert (outcome.verdict, outcome.client_id) == ("unchanged", kept.client_id)
+    assert outcome.secret_ends == kept.secret_ends
+
+
+def test_a_tenant_without_a_registration_is_new(customers: Customers) -> None:
+    customers.add("contoso")
+    outcome = customers.one()
+    assert (outcome.status, outcome.verdict) == ("pending", "new")
+
+
+def test_a_deleted_registration_is_new_and_an_error(registered: Customers) -> None:
+    registered.graph("DELETE", f"/applications/{registered.kept['contoso'].application}")
+    outcome = registered.one()
+    assert outcome.verdict == "new"
+    assert [(one.rule, one.severity) for one in outcome.findings] == [("registration-missing", "error")]
+
+
+CHANGES: dict[str, tuple[dict[str, Any], str]] = {
+    "redirect": ({"web": {"redirectUris": ["https://localhost/acme/Services/Office365Callback.aspx"]}}, "redirect-web"),
+    "spa": ({"spa": {"redirectUris": ["https://localhost/other"]}}, "redirect-spa"),
+    "public": ({"isFallbackPublicClient": True}, "public-client-flows"),
+    "name": ({"displayName": "Another"}, "name"),
+    "permissions": ({"requiredResourceAccess": []}, "permissions"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_clicked_in_the_portal_is_drift(registered: Customers, change: str) -> None:
+    body, rule = CHANGES[change]
+    registered.graph("PATCH", f"/applications/{registered.kept['contoso'].application}", body)
+    outcome = registered.one()
+    assert outcome.verdict == "drifted"
+    assert f"differs-{rule}" in [one.rule for one in outcome.findings]
+
+
+def test_revoked_consent_is_drift(registered: Customers) -> None:
+    registered.graph("DELETE", f"/oauth2PermissionGrants/{registered.kept['contoso'].grant}")
+    outcome = registered.one()
+    assert (outcome.verdict, [one.rule for one in outcome.findings]) == ("drifted", ["differs-consent"])
+
+
+def test_a_removed_enterprise_application_is_drift(registered: Customers) -> None:
+    registered.graph("DELETE", f"/servicePrincipals/{registered.kept['contoso'].service_principal}")
+    outcome = registered.one()
+    assert outcome.verdict == "drifted"
+    assert "enterprise-application-missing" in [one.rule for one in outcome.findings]
+
+
+def test_a_disabled_enterprise_application_needs_a_person(registered: Customers) -> None:
+    path = f"/servicePrincipals/{registered.kept['contoso'].service_principal}"
+    registered.graph("PATCH", path, {"accountEnabled": False})
+    outcome = registered.one()
+    assert (outcome.status, outcome.verdict) == ("pending", "needs-attention")
+    assert "AADSTS7000112" in outcome.findings[0].message
+
+
+def test_a_removed_secret_is_made_anew_by_the_engine(registered: Customers) -> None:
+    kept = registered.kept["contoso"]
+    path = f"/applications/{kept.application}/removePassword"
+    registered.graph("POST", path, {"keyId": kept.secret_key_id})
+    outcome = registered.one()
+    assert (outcome.verdict, [one.rule for one in outcome.findings]) == ("drifted", ["secret-missing"])
+
+
+def test_a_secret_that_ends_soon_is_told(registered: Customers) -> None:
+    outcome = registered.one(within=timedelta(days=800))
+    assert (outcome.verdict, outcome.findings[0].severity) == ("secret-ends", "warning")
+    assert outcome.findings[0].remedy == "provision fleet rotate --tenant contoso"
+
+
+def test_somebody_elses_secret_is_told_and_changes_nothing(registered: Customers) -> None:
+    path = f"/applications/{registered.kept['contoso'].application}/addPassword"
+    registered.graph("POST", path, {"passwordCredential": {"displayName": "by hand"}})
+    outcome = registered.one()
+    assert (outcome.status, [one.rule for one in outcome.findings]) == ("unchanged", ["secret-foreign"])
+
+
+def test_a_row_that_asks_for_something_else_is_told(registered: Customers) -> None:
+    row = registered.rows[0]
+    outcome = registered.look([replace(row, sinks=("envfile:/srv/tms/mail.env",))])["contoso"]
+    assert (outcome.status, outcome.verdict) == ("pending", "settings-changed")
+
+
+def test_one_tenants_refusal_leaves_the_others_alone(customers: Customers, registrar: Registrar) -> None:
+    for key in ("contoso", "fabrikam"):
+        row = customers.add(key)
+        customers.kept[key] = registrar.register(customers.locals[key], row)
+    customers.environment["SECRET_CONTOSO"] = "wrong"
+    seen = customers.look()
+    failure = seen["contoso"].failure
+    assert failure is not None
+    assert (failure.kind, failure.exit_code) == ("SignInFailed", 4)
+    assert "AADSTS7000215" in failure.message
+    assert seen["fabrikam"].status == "unchanged"
+
+
+def test_throttling_is_waited_for(registered: Customers) -> None:
+    registered.sandbox.set_faults(
+        [{"match": {"path": "batch"}, "action": "status", "status": 429, "retry_after": 1, "count": 2}]
+    )
+    outcome = registered.one()
+    assert (outcome.status, outcome.requests) == ("unchanged", 5)
+
+
+def test_a_dropped_answer_is_asked_for_again(registered: Customers) -> None:
+    registered.sandbox.set_faults([{"match": {"path": "batch"}, "action": "drop_after", "count": 1}])
+    assert registered.one().status == "unchanged"
+
+
+def test_what_stays_throttled_is_told_as_throttled(registered: Customers) -> None:
+    registered.sandbox.set_faults(
+        [{"match": {"path": "batch"}, "action": "status", "status": 429, "retry_after": 3600}]
+    )
+    failure = registered.one().failure
+    assert failure is not None
+    assert (failure.kind, failure.throttled, failure.exit_code) == ("Throttled", True, 7)
+
+
+def test_what_the_engine_makes_is_unchanged_and_what_it_is_to_mend_is_drift(
+    customers: Customers, tmp_path: Path
+) -> None:
+    row = customers.add("contoso")
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
+        **customers.environment,
+        "PROVISION_DATA": str(tmp_path),
+        "SSL_CERT_FILE": str(customers.sandbox.ca_file),
+        "REQUESTS_CA_BUNDLE": str(customers.sandbox.ca_file),
+    }
+    with closing(open_fleet_store(f"sqlite:///{tmp_path}/fleet.db", environ=environ)) as store:
+
+        def up() -> Outcome:
+            run = store.begin("partner", "up", [row], {})
+            outcome = work_on(Job(run.id, "partner", "up", row), store, environ=environ, say=lambda _line: None)
+            assert outcome.failure is None, outcome.failure
+            customers.kept["contoso"] = Kept.of_document(store.kept("partner", "contoso"))
+            return outcome
+
+        assert up().verdict == "new"
+        assert customers.one().verdict == "unchanged"
+        application = customers.kept["contoso"].application
+        customers.graph("PATCH", f"/applications/{application}", CHANGES["redirect"][0])
+        assert customers.one().verdict == "drifted"
+        assert up().status == "changed"
+        assert customers.one().verdict == "unchanged"
+
+
+def test_registrations_of_the_benches_are_as_the_engine_makes_them(
+    customers: Customers, registrar: Registrar, trial: Trial
+) -> None:
+    row = customers.add("contoso")
+    kept = registrar.register(customers.locals["contoso"], row)
+    ours = application_of(customers.graph("GET", f"/applications/{kept.application}"))
+    trial.up().check_returncode()
+    theirs = application_of(trial.get("/applications?$filter=tags/any(t:t eq 'provision')")[0])
+    own = {"object_id": "", "app_id": "", "created": None, "tags": (), "passwords": ()}
+    assert replace(ours, **own) == replace(theirs, **own)
+    assert len(ours.tags) == len(theirs.tags)
+    assert [one.display_name for one in ours.passwords] == [one.display_name for one in theirs.passwords]
