@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.cli.sandbox_mail import add_mail
+from provision.cli.sandbox_tenants import add_tenants
 from provision.errors import InvalidInput, StateUnavailable, Unreachable, WouldOverwrite
 
 _ENVIRONMENT: tuple[tuple[str, str], ...] = (
@@ -74,14 +75,7 @@ def add_commands(subparsers: Any) -> None:
 
     add_mail(commands, _command, _ask)
 
-    tenants = commands.add_parser("tenants", help="the tenants of the server")
-    tenant_commands = tenants.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _command(tenant_commands, "list", _tenants_list, "list them")
-    create = _command(tenant_commands, "create", _tenants_create, "make further ones; one JSON line each, with secrets")
-    create.add_argument("--count", type=int, default=1, help="how many (default: %(default)s)")
-    create.add_argument(
-        "--edition", choices=("p1", "free"), default="p1", help="of Microsoft Entra ID (default: %(default)s)"
-    )
+    add_tenants(commands, _command, _ask)
 
 
 def _command(
@@ -261,18 +255,4 @@ def _faults_clear(arguments: argparse.Namespace) -> int:
 
 def _faults_release(arguments: argparse.Namespace) -> int:
     print(f"{_ask(arguments, 'POST', 'release', {'id': arguments.id})['released']} released")
-    return 0
-
-
-def _tenants_list(arguments: argparse.Namespace) -> int:
-    for tenant in _ask(arguments, "GET", "tenants"):
-        print(f"{tenant['tenant_id']}  {tenant['domain']}")
-    return 0
-
-
-def _tenants_create(arguments: argparse.Namespace) -> int:
-    if arguments.count < 1:
-        raise InvalidInput("--count is at least 1.")
-    for _ in range(arguments.count):
-        print(json.dumps(_ask(arguments, "POST", "tenants", {"edition": arguments.edition})), flush=True)
     return 0

@@ -50,6 +50,7 @@ class Control:
             ("POST", "release", self._release),
             ("GET", "tenants", self._tenants),
             ("POST", "tenants", self._create_tenant),
+            ("DELETE", "tenants/{tenant}", self._delete_tenant),
             ("POST", "ci-token", self._ci_token),
             ("POST", "tenants/{tenant}/people", self._make_people),
             ("PUT", "tenants/{tenant}/mail", self._set_mail),
@@ -78,7 +79,7 @@ class Control:
     async def _status(self, request: Request) -> Response:  # noqa: ARG002
         return JSONResponse(
             {"pid": os.getpid(), "baseUrl": self._world.base_url, **self._world.weather.describe()}
-            | {"tenants": len(self._world.directory.tenants())}
+            | {"tenants": self._world.directory.tenant_count()}
         )
 
     async def _reset(self, request: Request) -> Response:  # noqa: ARG002
@@ -117,7 +118,16 @@ class Control:
 
     async def _create_tenant(self, request: Request) -> Response:
         body = await _object(request)
+        if unknown := set(body) - {"domain", "edition", "count", "prefix"}:
+            raise BadRule(f"unknown key {sorted(unknown)[0]!r}; tenants are made by: domain, edition, count, prefix")
+        if "count" in body:
+            made = self._tenancy.create_many(body["count"], body.get("prefix", "tenant"), body.get("edition"))
+            return JSONResponse(made, status_code=201)
         return JSONResponse(self._tenancy.create(body.get("domain"), body.get("edition")), status_code=201)
+
+    async def _delete_tenant(self, request: Request) -> Response:
+        self._tenancy.delete(request.path_params["tenant"])
+        return Response(status_code=204)
 
     async def _make_people(self, request: Request) -> Response:
         body = await _object(request)

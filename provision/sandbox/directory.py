@@ -9,7 +9,7 @@ local tenant (a secret's hash, the time of creation) and must never leave it: ``
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import json
 import sqlite3
 import time
@@ -21,22 +21,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from provision.sandbox.shared import copied, freeze
+
 Document = dict[str, Any]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tenant (id TEXT PRIMARY KEY, domain TEXT UNIQUE NOT NULL, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tenant_domain (name TEXT PRIMARY KEY, tenant TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tenant_domain_of ON tenant_domain (tenant);
+CREATE TABLE IF NOT EXISTS shared (name TEXT PRIMARY KEY, doc TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS object (
   tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, doc TEXT NOT NULL,
   created REAL NOT NULL, deleted REAL, seq INTEGER PRIMARY KEY AUTOINCREMENT, UNIQUE (tenant, kind, id));
 CREATE TABLE IF NOT EXISTS object_key (
   tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL COLLATE NOCASE, id TEXT NOT NULL,
-  PRIMARY KEY (tenant, kind, name, value, id));
+  PRIMARY KEY (tenant, kind, name, value, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_key_id ON object_key (tenant, kind, id);
 CREATE INDEX IF NOT EXISTS object_page ON object (tenant, kind, seq);
 CREATE TABLE IF NOT EXISTS change (
   n INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
   property TEXT NOT NULL, at REAL NOT NULL, UNIQUE (tenant, kind, id, property));
+CREATE INDEX IF NOT EXISTS change_at ON change (at);
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tenant_setting (
+  name TEXT NOT NULL, tenant TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, tenant)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS request (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, tenant TEXT, method TEXT NOT NULL, host TEXT NOT NULL,
   path TEXT NOT NULL, status INTEGER NOT NULL, ms REAL NOT NULL, client TEXT NOT NULL, code TEXT, fault TEXT);
@@ -49,13 +57,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     "group": ("displayName", "mail"),
     "oauth2PermissionGrant": ("clientId", "resourceId", "principalId"),
     "appRoleAssignment": ("principalId", "resourceId"),
+    "deviceCode": ("_hash", "userCode"),
     "directoryRole": ("roleTemplateId",),
+    "domain": ("id",),
     "roleMembership": ("roleId", "memberId"),
     "federatedIdentityCredential": ("_applicationId",),
     "message": ("_userId",),
     "refreshToken": ("_hash",),
     "authorizationCode": ("_hash",),
-    "deviceCode": ("_hash", "userCode"),
     "session": ("_hash",),
     "mailbox": ("_userId", "EmailAddresses", "Alias", "DisplayName", "AuthenticationPolicy"),
     "authenticationPolicy": ("Name",),
@@ -76,6 +85,14 @@ Of a property with many values each value is a key of its own."""
 TRACKED = ("application", "servicePrincipal")
 """The kinds whose changes are counted, for ``changes``."""
 
+EVERYWHERE = ("application", "deviceCode", "domain", "onPremisesAccount", "waitingMessage")
+"""The kinds that can be looked for in all tenants at once, however many there are."""
+_EVERYWHERE = ", ".join(f"'{kind}'" for kind in EVERYWHERE)
+_INDEXES = f"""
+CREATE INDEX IF NOT EXISTS object_everywhere ON object (kind, tenant) WHERE kind IN ({_EVERYWHERE});
+CREATE INDEX IF NOT EXISTS object_key_everywhere ON object_key (kind, name, value) WHERE kind IN ({_EVERYWHERE});
+"""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -90,6 +107,10 @@ class Change:
     """The public properties that were changed since."""
 
 
+_VERSION = 1
+"""Of the file; a file of a lower one is brought up to it when it is opened."""
+_SHARED = "_shared"
+"""Names the part of a document that it has in common with those of other tenants."""
 _ADD_KEY = "INSERT OR IGNORE INTO object_key VALUES (?, ?, ?, ?, ?)"
 
 
@@ -152,14 +173,34 @@ class Directory:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(
-            "INSERT INTO change (tenant, kind, id, property, at) SELECT tenant, kind, id, '', created FROM object"
-            " WHERE kind IN (?, ?) AND NOT EXISTS (SELECT 1 FROM change c WHERE c.tenant = object.tenant"
-            " AND c.kind = object.kind AND c.id = object.id) ORDER BY seq",
-            TRACKED,
-        )  # a file from before changes were counted
+        self._db.executescript(_SCHEMA + _INDEXES)
+        self._shared: dict[str, Document] = {}
+        self._given: list[tuple[Document, str]] = []
         self._depth = 0
+        self._upgrade()
+
+    def _upgrade(self) -> None:
+        """Adds to a file of an earlier version what it does not have; a look at one number when it has all."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] >= _VERSION:
+            return
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO change (tenant, kind, id, property, at) SELECT tenant, kind, id, '', created FROM object"
+                " WHERE kind IN (?, ?) AND NOT EXISTS (SELECT 1 FROM change c WHERE c.tenant = object.tenant"
+                " AND c.kind = object.kind AND c.id = object.id) ORDER BY seq",
+                TRACKED,
+            )
+            self._db.execute(
+                "INSERT OR IGNORE INTO tenant_domain SELECT value, tenant.id"
+                " FROM tenant, json_each(tenant.doc, '$.domains') ORDER BY tenant.rowid"
+            )
+            self._db.execute(
+                "INSERT OR IGNORE INTO object_key SELECT tenant, kind, 'id', id, id FROM object WHERE kind = 'domain'"
+            )
+            for tenant, made in self.setting("seeded", {}).items():
+                self.keep_of_tenant(tenant, "seeded", made)
+            self._db.execute("DELETE FROM setting WHERE name = 'seeded'")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def close(self) -> None:
         """Closes the file; the tenants stay in it."""
@@ -186,7 +227,12 @@ class Directory:
 
     def add_tenant(self, tenant: str, domain: str, document: Document) -> None:
         """Stores a tenant (its id is a GUID in lower case, its domain the initial onmicrosoft.com one)."""
-        self._db.execute("INSERT INTO tenant VALUES (?, ?, ?)", (tenant, domain.lower(), json.dumps(document)))
+        with self.transaction():
+            self._db.execute("INSERT INTO tenant VALUES (?, ?, ?)", (tenant, domain.lower(), json.dumps(document)))
+            self._db.executemany(
+                "INSERT OR IGNORE INTO tenant_domain VALUES (?, ?)",
+                ((str(name).lower(), tenant) for name in document.get("domains", ())),
+            )
 
     def tenant(self, name: str) -> Document | None:
         """A tenant's document by its id or one of its verified domains, with ``id`` and ``domain``; else None."""
@@ -194,7 +240,7 @@ class Directory:
         columns = "SELECT tenant.id, tenant.domain, tenant.doc FROM tenant"
         row = self._db.execute(f"{columns} WHERE id = ? OR domain = ?", (name, name)).fetchone()
         if row is None:
-            custom = f"{columns}, json_each(tenant.doc, '$.domains') AS verified WHERE verified.value = ?"
+            custom = f"{columns} JOIN tenant_domain ON tenant_domain.tenant = tenant.id WHERE tenant_domain.name = ?"
             row = self._db.execute(custom, (name,)).fetchone()
         if row is None:
             return None
@@ -205,42 +251,107 @@ class Directory:
         """The ids of all tenants, oldest first."""
         return [row[0] for row in self._db.execute("SELECT id FROM tenant ORDER BY rowid")]
 
+    def first_tenant(self) -> str | None:
+        """The id of the oldest tenant; None when there is none."""
+        row = self._db.execute("SELECT id FROM tenant ORDER BY rowid LIMIT 1").fetchone()
+        return None if row is None else str(row[0])
+
+    def names_like(self, prefix: str) -> list[str]:
+        """The initial domains that begin with a text (letters, digits and hyphens)."""
+        rows = self._db.execute(
+            "SELECT domain FROM tenant WHERE domain >= ? AND domain < ?", (prefix, f"{prefix}\U0010ffff")
+        )
+        return [row[0] for row in rows]
+
+    def tenant_count(self) -> int:
+        """How many tenants there are."""
+        return int(self._db.execute("SELECT COUNT(*) FROM tenant").fetchone()[0])
+
+    def holders(self, kind: str) -> list[str]:
+        """The tenants that have any object of a kind (one of ``EVERYWHERE``)."""
+        rows = self._db.execute(
+            f"SELECT DISTINCT tenant FROM object WHERE kind IN ({_EVERYWHERE}) AND kind = ?",  # noqa: S608 - ours
+            (kind,),
+        )
+        return [row[0] for row in rows]
+
     def remove_tenant(self, tenant: str) -> None:
         """Removes a tenant and everything in it."""
         with self.transaction():
+            for table in ("tenant_domain", "tenant_setting"):
+                self._db.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608 - fixed names
             for table in ("object", "object_key", "change"):
                 self._db.execute(f"DELETE FROM {table} WHERE tenant = ?", (tenant,))  # noqa: S608 - fixed names
             self._db.execute("DELETE FROM tenant WHERE id = ?", (tenant,))
+
+    def remove_all_tenants(self) -> None:
+        """Removes every tenant and every object; settings of the server stay."""
+        with self.transaction():
+            for table in ("object", "object_key", "change", "tenant", "tenant_domain", "tenant_setting"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names
+
+    # Parts of documents that are the same in many tenants
+
+    def share(self, document: Document) -> str:
+        """Stores a part that many documents have in common, once, and returns the name for their ``_shared``.
+
+        A document with that name reads as if it had the part's properties itself; one that it has of its own wins. A
+        part never changes: another content has another name.
+        """
+        name = next((known for given, known in self._given if given is document), "")
+        if not name:
+            name = hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
+            self._given.append((document, name))
+        if not self._db.execute("SELECT 1 FROM shared WHERE name = ?", (name,)).fetchone():
+            self._db.execute("INSERT INTO shared VALUES (?, ?)", (name, json.dumps(document)))
+        return name
+
+    def _part(self, name: str) -> Document:
+        if name not in self._shared:
+            row = self._db.execute("SELECT doc FROM shared WHERE name = ?", (name,)).fetchone()
+            self._shared[name] = freeze(json.loads(row[0]))
+        return self._shared[name]
+
+    def _loaded(self, text: str) -> Document:
+        document: Document = json.loads(text)
+        return {**self._part(document[_SHARED]), **document} if _SHARED in document else document
+
+    def _stored(self, document: Document) -> str:
+        """A document's text, without what it has in common with others."""
+        if _SHARED not in document:
+            return json.dumps(document)
+        part = self._part(document[_SHARED])
+        return json.dumps({k: v for k, v in document.items() if k not in part or (v is not part[k] and v != part[k])})
 
     # Objects
 
     def insert(self, tenant: str, kind: str, document: Document, *, visible_at_once: bool = False) -> Document:
         """Stores a new object and returns it; ``id`` is made when absent."""
-        stored = copy.deepcopy(document)
+        stored: Document = copied(document)
         stored.setdefault("id", str(uuid.uuid4()))
         created = 0.0 if visible_at_once else time.time()
         with self.transaction():
             self._db.execute(
                 "INSERT INTO object (tenant, kind, id, doc, created) VALUES (?, ?, ?, ?, ?)",
-                (tenant, kind, stored["id"], json.dumps(stored), created),
+                (tenant, kind, stored["id"], self._stored(stored), created),
             )
             self._index(tenant, kind, stored)
             self._count(tenant, kind, stored["id"], at=created)
         return stored
 
     def insert_many(self, tenant: str, kind: str, documents: Sequence[Document]) -> None:
-        """Stores many new objects of a kind whose changes are not counted, visible at once; each has its ``id``."""
-        if kind in TRACKED:
-            raise KeyError(f"changes of {kind} are counted; insert them one by one")
+        """Stores many new objects of a kind, visible at once; each has its ``id``."""
         with self.transaction():
             self._db.executemany(
                 "INSERT INTO object (tenant, kind, id, doc, created) VALUES (?, ?, ?, ?, 0)",
-                ((tenant, kind, document["id"], json.dumps(document)) for document in documents),
+                ((tenant, kind, document["id"], self._stored(document)) for document in documents),
             )
             self._db.executemany(
                 _ADD_KEY,
                 ((tenant, kind, *key, document["id"]) for document in documents for key in _keys(kind, document)),
             )
+            for document in documents:
+                self._count(tenant, kind, document["id"], at=0.0)
 
     def replace(self, tenant: str, kind: str, document: Document) -> Document:
         """Stores a changed object under its ``id``; raises KeyError when there is none."""
@@ -249,7 +360,7 @@ class Directory:
                 self._count_properties(tenant, kind, document)
             cursor = self._db.execute(
                 "UPDATE object SET doc = ? WHERE tenant = ? AND kind = ? AND id = ?",
-                (json.dumps(document), tenant, kind, document["id"]),
+                (self._stored(document), tenant, kind, document["id"]),
             )
             if cursor.rowcount != 1:
                 raise KeyError(document["id"])
@@ -257,7 +368,8 @@ class Directory:
                 "DELETE FROM object_key WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, document["id"])
             )
             self._index(tenant, kind, document)
-        return copy.deepcopy(document)
+        changed: Document = copied(document)
+        return changed
 
     def _index(self, tenant: str, kind: str, document: Document) -> None:
         for key in _keys(kind, document):
@@ -275,7 +387,7 @@ class Directory:
         row = self._db.execute(
             "SELECT doc FROM object WHERE tenant = ? AND kind = ? AND id = ?", (tenant, kind, after["id"])
         ).fetchone()
-        before: Document = {} if row is None else json.loads(row[0])
+        before: Document = {} if row is None else self._loaded(row[0])
         for name in sorted({*before, *after}):
             if not name.startswith("_") and before.get(name) != after.get(name):
                 self._count(tenant, kind, after["id"], name)
@@ -316,7 +428,7 @@ class Directory:
                 " AND (deleted IS NULL) != ?",
                 (tenant, kind, identity, self._visible_before(fresh), deleted),
             ).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else self._loaded(row[0])
 
     def find(
         self, tenant: str, kind: str, *, fresh: bool = False, deleted: bool = False, **equals: str
@@ -339,7 +451,28 @@ class Directory:
             + " ORDER BY +o.seq",  # the plus keeps SQLite from reading the whole kind in this order
             (tenant, kind, deleted, self._visible_before(fresh), *values),
         )
-        return [json.loads(row[0]) for row in rows]
+        return [self._loaded(row[0]) for row in rows]
+
+    def find_everywhere(self, kind: str, *, fresh: bool = False, **equals: str) -> list[tuple[str, Document]]:
+        """As ``find``, in all tenants, for one property of a kind out of ``EVERYWHERE``; each with its tenant's id."""
+        ((name, value),) = equals.items()
+        if kind not in EVERYWHERE or name not in KEYS[kind]:
+            raise KeyError(f"{kind}.{name} cannot be looked for in all tenants; add it to KEYS and EVERYWHERE")
+        rows = self._db.execute(
+            "SELECT o.tenant, o.doc FROM object_key k JOIN object o ON o.tenant = k.tenant AND o.kind = k.kind"  # noqa: S608
+            f" AND o.id = k.id WHERE k.kind IN ({_EVERYWHERE}) AND k.kind = ? AND k.name = ? AND k.value = ?"
+            " AND o.deleted IS NULL AND o.created <= ? ORDER BY +o.seq",
+            (kind, name, value, self._visible_before(fresh)),
+        )
+        return [(tenant, self._loaded(text)) for tenant, text in rows]
+
+    def everywhere(self, kind: str) -> Iterator[tuple[str, Document]]:
+        """All live objects of a kind (one of ``EVERYWHERE``) in all tenants, one after another."""
+        rows = self._db.execute(
+            f"SELECT tenant, doc FROM object WHERE kind IN ({_EVERYWHERE}) AND kind = ? AND deleted IS NULL",  # noqa: S608
+            (kind,),
+        )
+        return ((tenant, self._loaded(text)) for tenant, text in rows)
 
     def all(self, tenant: str, kind: str, *, fresh: bool = False, deleted: bool = False) -> list[Document]:
         """All live (or all soft-deleted) objects of a kind, oldest first."""
@@ -348,7 +481,7 @@ class Directory:
             " ORDER BY seq",
             (tenant, kind, deleted, self._visible_before(fresh)),
         )
-        return [json.loads(row[0]) for row in rows]
+        return [self._loaded(row[0]) for row in rows]
 
     def page(
         self, tenant: str, kind: str, *, after: int = 0, limit: int, fresh: bool = False, deleted: bool = False
@@ -369,7 +502,7 @@ class Directory:
             " AND created <= ? ORDER BY seq LIMIT ?",
             (tenant, kind, after, deleted, self._visible_before(fresh), limit),
         )
-        return [(place, json.loads(text)) for place, text in rows]
+        return [(place, self._loaded(text)) for place, text in rows]
 
     def count(self, tenant: str, kind: str) -> int:
         """How many live objects of a kind there are."""
@@ -425,6 +558,26 @@ class Directory:
     def set_setting(self, name: str, value: Any) -> None:
         """Stores a setting (any JSON value)."""
         self._db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
+
+    def of_tenant(self, tenant: str, name: str, default: Any = None) -> Any:
+        """What is kept beside a tenant under a name (the credentials of its admin, its weather), or the default."""
+        query = "SELECT value FROM tenant_setting WHERE name = ? AND tenant = ?"
+        row = self._db.execute(query, (name, tenant)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def of_tenants(self, name: str) -> dict[str, Any]:
+        """What is kept under a name, by tenant, for those that have it."""
+        rows = self._db.execute("SELECT tenant, value FROM tenant_setting WHERE name = ?", (name,))
+        return {tenant: json.loads(value) for tenant, value in rows}
+
+    def keep_of_tenant(self, tenant: str, name: str, value: Any) -> None:
+        """Keeps a JSON value beside a tenant; it goes with the tenant, or when it is None."""
+        if value is None:
+            self._db.execute("DELETE FROM tenant_setting WHERE name = ? AND tenant = ?", (name, tenant))
+        else:
+            self._db.execute(
+                "INSERT OR REPLACE INTO tenant_setting VALUES (?, ?, ?)", (name, tenant, json.dumps(value))
+            )
 
     # The request log
 

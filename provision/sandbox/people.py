@@ -224,7 +224,7 @@ class _Making:
         }
 
     def _add_mailbox(self, row: Wanted, user: Document) -> str:
-        mailbox = mailboxes.new(self._directory, user, _MAILBOX_TYPES[row.mailbox]) | {
+        mailbox = mailboxes.new(self._directory.clock, user, _MAILBOX_TYPES[row.mailbox]) | {
             "SmtpClientAuthenticationDisabled": _SMTP_AUTH[row.smtp_auth],
             "_sendAs": [self._user_id(name) for name in row.send_as],
             "_fullAccess": [self._user_id(name) for name in row.full_access],

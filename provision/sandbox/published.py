@@ -66,6 +66,7 @@ def permissions(resource_app_id: str) -> tuple[Permission, ...]:
     )
 
 
+@cache
 def role_id(resource_app_id: str, value: str) -> str:
     """The id of an application permission by its name; KeyError when the resource does not publish it."""
     for permission in permissions(resource_app_id):
@@ -74,6 +75,7 @@ def role_id(resource_app_id: str, value: str) -> str:
     raise KeyError(value)
 
 
+@cache
 def scope_id(resource_app_id: str, value: str) -> str:
     """The id of a delegated permission by its name; KeyError when the resource does not publish it."""
     for permission in permissions(resource_app_id):

@@ -92,7 +92,7 @@ class RequestLog:
         detail = str(notes.get("detail") or "")[:_DETAIL_LENGTH]
         return {
             "at": self._directory.clock.now(),
-            "tenant": notes.get("tenant") or _tenant(scope),
+            "tenant": notes.get("tenant") or named_tenant(scope),
             "method": scope["method"],
             "host": header(scope, b"host"),
             "path": scope["path"] + (f"?{redact(query)}" if query else "") + (f" {detail}" if detail else ""),
@@ -104,20 +104,25 @@ class RequestLog:
         }
 
 
-def _tenant(scope: Scope) -> str | None:
-    """The tenant that the path or the (unverified) token names."""
+def named_tenant(scope: Scope) -> str | None:
+    """The tenant that the path or the (unverified) token names: an id or a domain, in lower case."""
     if match := _TENANT_SEGMENT.match(scope["path"]):
         return match.group(1).lower()
     scheme, _, token = header(scope, b"authorization").partition(" ")
-    parts = token.split(".")
-    if scheme.lower() != "bearer" or len(parts) != 3:
+    return tenant_of_token(token) if scheme.lower() == "bearer" else None
+
+
+def tenant_of_token(token: str) -> str | None:
+    """The ``tid`` of a token that nobody has verified yet; None when it is no token."""
+    parts = token.strip().split(".")
+    if len(parts) != 3:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         tenant = claims.get("tid")
     except (ValueError, AttributeError):
         return None
-    return tenant if isinstance(tenant, str) else None
+    return tenant.lower() if isinstance(tenant, str) else None
 
 
 def _error_code(body: bytes) -> str | None:

@@ -7,11 +7,12 @@ objects (``graph.shapes``). Passwords and the admin application's secret are ran
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from provision.sandbox import hashing, people, published
-from provision.sandbox.directory import Directory, Document
+from provision.sandbox.directory import Clock, Directory, Document
 from provision.sandbox.exchange import mailboxes, organization
 from provision.sandbox.graph import shapes
 
@@ -84,6 +85,18 @@ _PEOPLE = (
 _UNITS = {"O365_BUSINESS_PREMIUM": 25, "EXCHANGESTANDARD": 10, "AAD_PREMIUM": 25}
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A tenant to make."""
+
+    domain: str
+    """The initial domain; the custom one is ``<first label>.example``."""
+    tenant_id: str | None = None
+    """A GUID; made when not given."""
+    edition: str = EDITIONS[0]
+    """One of ``EDITIONS``."""
+
+
 def create_tenant(
     directory: Directory,
     *,
@@ -92,58 +105,75 @@ def create_tenant(
     edition: str = EDITIONS[0],
     base_url: str,
 ) -> SeededTenant:
-    """Makes a tenant with its people, licences, roles, policies and the admin application, all visible at once.
+    """Makes one tenant (see ``create_tenants``)."""
+    return create_tenants(directory, [Wanted(domain, tenant_id, edition)], base_url=base_url)[0]
+
+
+def create_tenants(directory: Directory, wanted: Sequence[Wanted], *, base_url: str) -> list[SeededTenant]:
+    """Makes tenants with their people, licences, roles, policies and the admin application, all visible at once.
 
     Args:
         directory: the store.
-        tenant_id: a GUID; made when not given.
-        domain: the initial domain; the custom one is ``<first label>.example``.
-        edition: one of ``EDITIONS``.
-        base_url: the server's address, kept as the admin application's home page.
+        wanted: which.
+        base_url: the server's address, kept as the admin applications' home page.
 
     Raises:
-        ValueError: the store already has a tenant with this id or domain, or there is no such edition.
+        ValueError: the store already has a tenant with one of the ids or domains, or there is no such edition; none
+            is made then.
     """
-    if edition not in EDITIONS:
+    with directory.transaction():
+        parts = {app_id: directory.share(_permissions(app_id)) for app_id in _RESOURCE_NAMES}
+        return [_create(directory, one, base_url, parts) for one in wanted]
+
+
+def _create(directory: Directory, wanted: Wanted, base_url: str, parts: Mapping[str, str]) -> SeededTenant:
+    if wanted.edition not in EDITIONS:
         raise ValueError(
-            f"there is no edition {edition!r} of Microsoft Entra ID here; choose from: {', '.join(EDITIONS)}"
+            f"there is no edition {wanted.edition!r} of Microsoft Entra ID here; choose from: {', '.join(EDITIONS)}"
         )
-    tenant = (tenant_id or str(uuid.uuid4())).lower()
+    tenant, domain = (wanted.tenant_id or str(uuid.uuid4())).lower(), wanted.domain
     if directory.tenant(tenant) or directory.tenant(domain):
         raise ValueError(f"there is already a tenant {domain} ({tenant})")
     custom = domain.split(".", 1)[0] + ".example"
-    with directory.transaction():
-        directory.add_tenant(tenant, domain, {"displayName": domain.split(".", 1)[0].title(), "domains": [custom]})
-        _organization(directory, tenant, domain, custom)
-        _policies(directory, tenant)
-        roles = _directory_roles(directory, tenant)
-        users = _people(directory, tenant, domain, custom, roles)
-        _licences(directory, tenant, domain, edition)
-        resources = {
-            app_id: _resource(directory, tenant, app_id)
-            for app_id in (published.GRAPH_APP_ID, published.EXCHANGE_APP_ID)
-        }
-        _first_party_clients(directory, tenant, resources[published.GRAPH_APP_ID])
-        client_id, secret = _admin_application(directory, tenant, custom, base_url, resources)
-        (principal,) = directory.find(tenant, "servicePrincipal", fresh=True, appId=client_id)
-        membership = {"roleId": roles[ADMIN_APP_DIRECTORY_ROLE], "memberId": principal["id"]}
-        _insert(directory, tenant, "roleMembership", membership)
-        organization.seed(directory, tenant, domain)
-    return SeededTenant(tenant, domain, client_id, secret, users)
+    directory.add_tenant(tenant, domain, {"displayName": domain.split(".", 1)[0].title(), "domains": [custom]})
+    growing = _Growing(tenant, directory.clock)
+    _organization(growing, domain, custom)
+    _policies(growing)
+    roles = _directory_roles(growing)
+    users = _people(growing, domain, custom, roles)
+    _licences(growing, domain, wanted.edition)
+    resources = {app_id: _resource(growing, app_id, part) for app_id, part in parts.items()}
+    _first_party_clients(growing, resources[published.GRAPH_APP_ID])
+    application, principal, secret = _admin_application(growing, custom, base_url, resources)
+    growing.add("roleMembership", {"roleId": roles[ADMIN_APP_DIRECTORY_ROLE], "memberId": principal["id"]})
+    for kind, document in organization.seed(domain).items():
+        growing.add(kind, document)
+    for kind, documents in growing.documents.items():
+        directory.insert_many(tenant, kind, documents)
+    return SeededTenant(tenant, domain, application["appId"], secret, users)
 
 
-def _insert(directory: Directory, tenant: str, kind: str, document: Document) -> Document:
-    return directory.insert(tenant, kind, document, visible_at_once=True)
+class _Growing:
+    """A tenant on its way into the store: its objects by kind."""
+
+    def __init__(self, tenant: str, clock: Clock) -> None:
+        self.tenant = tenant
+        self.clock = clock
+        self.documents: dict[str, list[Document]] = {}
+
+    def add(self, kind: str, document: Document) -> Document:
+        """Adds an object and returns it; ``id`` is made when absent."""
+        document.setdefault("id", str(uuid.uuid4()))
+        self.documents.setdefault(kind, []).append(document)
+        return document
 
 
-def _organization(directory: Directory, tenant: str, domain: str, custom: str) -> None:
-    now = directory.clock.iso()
+def _organization(growing: _Growing, domain: str, custom: str) -> None:
+    now = growing.clock.iso()
     services = ["Email", "OfficeCommunicationsOnline"]
     rows = ((domain, True, False), (custom, False, True))
     for name, initial, default in rows:
-        _insert(
-            directory,
-            tenant,
+        growing.add(
             "domain",
             {
                 "id": name,
@@ -162,12 +192,10 @@ def _organization(directory: Directory, tenant: str, domain: str, custom: str) -
                 "supportedServices": services,
             },
         )
-    _insert(
-        directory,
-        tenant,
+    growing.add(
         "organization",
         {
-            "id": tenant,
+            "id": growing.tenant,
             "deletedDateTime": None,
             "displayName": domain.split(".", 1)[0].title(),
             "businessPhones": [],
@@ -212,10 +240,8 @@ def _organization(directory: Directory, tenant: str, domain: str, custom: str) -
     )
 
 
-def _policies(directory: Directory, tenant: str) -> None:
-    _insert(
-        directory,
-        tenant,
+def _policies(growing: _Growing) -> None:
+    growing.add(
         "identitySecurityDefaultsEnforcementPolicy",
         {
             "id": "00000000-0000-0000-0000-000000000005",
@@ -225,9 +251,7 @@ def _policies(directory: Directory, tenant: str) -> None:
         },
     )
     restrictions: Document = {"passwordCredentials": [], "keyCredentials": []}
-    _insert(
-        directory,
-        tenant,
+    growing.add(
         "defaultAppManagementPolicy",
         {
             "id": "00000000-0000-0000-0000-000000000000",
@@ -240,9 +264,7 @@ def _policies(directory: Directory, tenant: str) -> None:
             "servicePrincipalRestrictions": restrictions,
         },
     )
-    _insert(
-        directory,
-        tenant,
+    growing.add(
         "authorizationPolicy",
         {
             "id": "authorizationPolicy",
@@ -267,12 +289,10 @@ def _policies(directory: Directory, tenant: str) -> None:
     )
 
 
-def _directory_roles(directory: Directory, tenant: str) -> dict[str, str]:
+def _directory_roles(growing: _Growing) -> dict[str, str]:
     """Activates every known role and returns its object id by name."""
     return {
-        name: _insert(
-            directory,
-            tenant,
+        name: growing.add(
             "directoryRole",
             {"deletedDateTime": None, "description": description, "displayName": name, "roleTemplateId": template},
         )["id"]
@@ -280,9 +300,9 @@ def _directory_roles(directory: Directory, tenant: str) -> dict[str, str]:
     }
 
 
-def _people(directory: Directory, tenant: str, domain: str, custom: str, roles: dict[str, str]) -> dict[str, str]:
+def _people(growing: _Growing, domain: str, custom: str, roles: dict[str, str]) -> dict[str, str]:
     passwords = {}
-    now = directory.clock.iso()
+    now = growing.clock.iso()
     skus = {sku.part_number: sku for sku in published.SKUS}
     for person in _PEOPLE:
         address = f"{person.alias}@{domain}"
@@ -316,29 +336,27 @@ def _people(directory: Directory, tenant: str, domain: str, custom: str, roles: 
                 "_passwordHash": hashing.hash_secret(password),
             },
         )
-        stored = _insert(directory, tenant, "user", user)
+        stored = growing.add("user", user)
         if person.mailbox:
-            _insert(directory, tenant, mailboxes.KIND, mailboxes.new(directory, stored, person.mailbox))
+            growing.add(mailboxes.KIND, mailboxes.new(growing.clock, stored, person.mailbox))
         identity = stored["id"]
         for role in person.roles:
-            _insert(directory, tenant, "roleMembership", {"roleId": roles[role], "memberId": identity})
+            growing.add("roleMembership", {"roleId": roles[role], "memberId": identity})
         if person.enabled:
             passwords[address] = password
     return passwords
 
 
-def _licences(directory: Directory, tenant: str, domain: str, edition: str) -> None:
+def _licences(growing: _Growing, domain: str, edition: str) -> None:
     for sku in published.SKUS:
         if sku.part_number == "AAD_PREMIUM" and edition == "free":
             continue
         used = sum(sku.part_number == person.sku for person in _PEOPLE)
-        _insert(
-            directory,
-            tenant,
+        growing.add(
             "subscribedSku",
             {
-                "id": f"{tenant}_{sku.id}",
-                "accountId": tenant,
+                "id": f"{growing.tenant}_{sku.id}",
+                "accountId": growing.tenant,
                 "accountName": domain.split(".", 1)[0],
                 "appliesTo": "User",
                 "capabilityStatus": "Enabled",
@@ -415,37 +433,46 @@ _RESOURCE_NAMES: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def _resource(directory: Directory, tenant: str, app_id: str) -> Document:
-    """The service principal of one of Microsoft's APIs with its published scopes and roles."""
+def _resource(growing: _Growing, app_id: str, part: str) -> Document:
+    """The service principal of one of Microsoft's APIs; its permissions are what all tenants have in common."""
     name, names = _RESOURCE_NAMES[app_id]
-    rows = published.permissions(app_id)
-    return _insert(
-        directory,
-        tenant,
+    return growing.add(
         "servicePrincipal",
-        shapes.complete(
-            shapes.SERVICE_PRINCIPAL,
-            {
-                "appId": app_id,
-                "appDisplayName": name,
-                "displayName": name,
-                "appOwnerOrganizationId": published.MICROSOFT_SERVICES_TENANT,
-                "createdDateTime": directory.clock.iso(),
-                "servicePrincipalNames": list(names),
-                "signInAudience": "AzureADMultipleOrgs",
-                "oauth2PermissionScopes": [_scope(row) for row in rows if row.scope_id],
-                "appRoles": [_role(row) for row in rows if row.role_id],
-            },
-        ),
+        {
+            name: value
+            for name, value in shapes.complete(shapes.SERVICE_PRINCIPAL, {}).items()
+            if name not in _PERMISSIONS
+        }
+        | {
+            "appId": app_id,
+            "appDisplayName": name,
+            "displayName": name,
+            "appOwnerOrganizationId": published.MICROSOFT_SERVICES_TENANT,
+            "createdDateTime": growing.clock.iso(),
+            "servicePrincipalNames": list(names),
+            "signInAudience": "AzureADMultipleOrgs",
+            "_shared": part,
+        },
     )
 
 
-def _first_party_clients(directory: Directory, tenant: str, graph: Document) -> None:
+_PERMISSIONS = ("oauth2PermissionScopes", "appRoles")
+
+
+@cache
+def _permissions(app_id: str) -> Document:
+    """The scopes and roles that one of Microsoft's APIs publishes."""
+    rows = published.permissions(app_id)
+    return {
+        "oauth2PermissionScopes": [_scope(row) for row in rows if row.scope_id],
+        "appRoles": [_role(row) for row in rows if row.role_id],
+    }
+
+
+def _first_party_clients(growing: _Growing, graph: Document) -> None:
     """Microsoft's own public clients, with grants for the scopes that they hold beforehand."""
     for client in published.FIRST_PARTY_CLIENTS:
-        _insert(
-            directory,
-            tenant,
+        growing.add(
             "servicePrincipal",
             shapes.complete(
                 shapes.SERVICE_PRINCIPAL,
@@ -454,7 +481,7 @@ def _first_party_clients(directory: Directory, tenant: str, graph: Document) -> 
                     "appDisplayName": client.name,
                     "displayName": client.name,
                     "appOwnerOrganizationId": published.MICROSOFT_SERVICES_TENANT,
-                    "createdDateTime": directory.clock.iso(),
+                    "createdDateTime": growing.clock.iso(),
                     "replyUrls": list(client.redirect_uris),
                     "servicePrincipalNames": [client.app_id],
                     "signInAudience": "AzureADandPersonalMicrosoftAccount",
@@ -466,22 +493,20 @@ def _first_party_clients(directory: Directory, tenant: str, graph: Document) -> 
 
 
 def _admin_application(
-    directory: Directory, tenant: str, custom: str, base_url: str, resources: dict[str, Document]
-) -> tuple[str, str]:
-    """The application with which administrators automate this tenant; returns its client id and secret."""
+    growing: _Growing, custom: str, base_url: str, resources: dict[str, Document]
+) -> tuple[Document, Document, str]:
+    """The application with which administrators automate this tenant, its service principal and its secret."""
     wanted = [(published.GRAPH_APP_ID, value) for value in ADMIN_APP_ROLES]
     wanted.append((published.EXCHANGE_APP_ID, "Exchange.ManageAsApp"))
-    secret, now = hashing.new_secret(), directory.clock.now()
-    application = _insert(
-        directory,
-        tenant,
+    secret, now = hashing.new_secret(), growing.clock.now()
+    application = growing.add(
         "application",
         shapes.complete(
             shapes.APPLICATION,
             {
                 "appId": str(uuid.uuid4()),
                 "displayName": ADMIN_APP_NAME,
-                "createdDateTime": directory.clock.iso(),
+                "createdDateTime": growing.clock.iso(),
                 "publisherDomain": custom,
                 "signInAudience": "AzureADMyOrg",
                 "web": {"homePageUrl": base_url},
@@ -500,11 +525,11 @@ def _admin_application(
                     {
                         "customKeyIdentifier": None,
                         "displayName": "Made with the tenant",
-                        "endDateTime": directory.clock.iso(now + 2 * 365 * 86400),
+                        "endDateTime": growing.clock.iso(now + 2 * 365 * 86400),
                         "hint": secret[:3],
                         "keyId": str(uuid.uuid4()),
                         "secretText": None,
-                        "startDateTime": directory.clock.iso(now),
+                        "startDateTime": growing.clock.iso(now),
                         "_hash": hashing.hash_secret(secret),
                         "_createdAt": 0.0,
                     }
@@ -512,22 +537,18 @@ def _admin_application(
             },
         ),
     )
-    principal = _insert(
-        directory,
-        tenant,
+    principal = growing.add(
         "servicePrincipal",
         shapes.service_principal_of(
-            application, owner_tenant=tenant, values={"createdDateTime": directory.clock.iso()}
+            application, owner_tenant=growing.tenant, values={"createdDateTime": growing.clock.iso()}
         ),
     )
     for app_id, value in wanted:
-        _insert(
-            directory,
-            tenant,
+        growing.add(
             "appRoleAssignment",
             {
                 "appRoleId": published.role_id(app_id, value),
-                "createdDateTime": directory.clock.iso(),
+                "createdDateTime": growing.clock.iso(),
                 "deletedDateTime": None,
                 "principalDisplayName": principal["displayName"],
                 "principalId": principal["id"],
@@ -536,4 +557,4 @@ def _admin_application(
                 "resourceId": resources[app_id]["id"],
             },
         )
-    return application["appId"], secret
+    return application, principal, secret

@@ -125,6 +125,7 @@ def test_a_file_from_before_changes_were_counted_is_counted_when_opened(director
     directory.insert(T, "application", {"id": "a"})
     connection = sqlite3.connect(directory.path)
     connection.execute("DROP TABLE change")
+    connection.execute("PRAGMA user_version = 0")
     connection.commit()
     connection.close()
     again = Directory(directory.path)
@@ -142,3 +143,66 @@ def test_looking_one_object_up_does_not_read_its_whole_kind(directory: Directory
     plan = " ".join(row[3] for row in directory._db.execute(f"EXPLAIN QUERY PLAN {statement}"))
     assert "SEARCH o USING INDEX sqlite_autoindex_object_1 (tenant=? AND kind=? AND id=?)" in plan
     assert "SCAN" not in plan
+
+
+def test_a_file_from_before_there_were_thousands_still_finds_its_tenants(directory: Directory) -> None:
+    """Domains stood in the tenant's document, the admin's credentials in one setting, and ids were no keys."""
+    directory.insert(T, "domain", {"id": "contoso.example"})
+    directory.set_setting("seeded", {T: {"tenant_id": T}})
+    connection = sqlite3.connect(directory.path)
+    connection.execute("DELETE FROM tenant_domain")
+    connection.execute("DELETE FROM object_key WHERE kind = 'domain'")
+    connection.execute("PRAGMA user_version = 0")
+    connection.commit()
+    connection.close()
+    again = Directory(directory.path)
+    assert (again.tenant("contoso.example") or {})["id"] == T
+    assert [tenant for tenant, _ in again.find_everywhere("domain", id="CONTOSO.example")] == [T]
+    assert again.of_tenant(T, "seeded") == {"tenant_id": T}
+    assert again.setting("seeded") is None
+    again.close()
+
+
+PART = {"appRoles": [{"value": "Mail.Send", "allowedMemberTypes": ["Application"]}], "oauth2PermissionScopes": []}
+
+
+def test_a_part_that_tenants_have_in_common_reads_as_their_own(directory: Directory) -> None:
+    name = directory.share(PART)
+    assert directory.share(dict(PART)) == name
+    directory.insert(T, "servicePrincipal", {"id": "s", "appId": "a", "_shared": name})
+    found = directory.get(T, "servicePrincipal", "s") or {}
+    assert public(found) == {"id": "s", "appId": "a", **PART}
+    stored = directory._db.execute("SELECT doc FROM object WHERE id = 's'").fetchone()[0]
+    assert "Mail.Send" not in stored
+    again = Directory(directory.path)
+    assert again.all(T, "servicePrincipal") == directory.all(T, "servicePrincipal")
+    again.close()
+
+
+def test_a_part_that_one_tenant_changes_is_its_own_from_then_on(directory: Directory) -> None:
+    name = directory.share(PART)
+    for identity in ("s", "t"):
+        directory.insert(T, "servicePrincipal", {"id": identity, "_shared": name})
+    mine = directory.get(T, "servicePrincipal", "s") or {}
+    directory.replace(T, "servicePrincipal", {**mine, "appRoles": []})
+    assert (directory.get(T, "servicePrincipal", "s") or {})["appRoles"] == []
+    assert (directory.get(T, "servicePrincipal", "t") or {})["appRoles"] == PART["appRoles"]
+    changed = directory.changes(T, "servicePrincipal", 0)
+    assert [change.properties for change in changed if change.id == "s"] == [{"appRoles"}]
+
+
+def test_a_shared_part_cannot_be_changed_by_whoever_reads_it(directory: Directory) -> None:
+    directory.insert(T, "servicePrincipal", {"id": "s", "_shared": directory.share(PART)})
+    found = directory.get(T, "servicePrincipal", "s") or {}
+    with pytest.raises(TypeError, match="shared by all tenants"):
+        found["appRoles"].append({})
+    with pytest.raises(TypeError, match="shared by all tenants"):
+        found["appRoles"][0]["value"] = "x"
+
+
+def test_what_is_kept_beside_a_tenant_goes_with_it(directory: Directory) -> None:
+    directory.keep_of_tenant(T, "weather", {"rules": []})
+    assert directory.of_tenants("weather") == {T: {"rules": []}}
+    directory.remove_tenant(T)
+    assert directory.of_tenants("weather") == {}
+    assert directory.tenant("contoso.example") is None

@@ -25,11 +25,8 @@ def domain_owner(directory: Directory, domain: str) -> str | None:
     """The id of the tenant that holds a domain (initial or verified custom); None when nobody does."""
     if (tenant := directory.tenant(domain)) is not None:
         return str(tenant["id"])
-    for tenant_id in directory.tenants():
-        found = directory.get(tenant_id, "domain", domain, fresh=True)
-        if found is not None and found.get("isVerified"):
-            return tenant_id
-    return None
+    found = directory.find_everywhere("domain", fresh=True, id=domain)
+    return next((tenant_id for tenant_id, held in found if held.get("isVerified")), None)
 
 
 def resolve_authority(directory: Directory, segment: str) -> Authority:

@@ -108,11 +108,11 @@ def find_client(directory: Directory, authority: Authority, app_id: str) -> Clie
         elif home != authority.tenant_id and not client.multi_tenant:
             raise _unknown(directory, authority, app_id)
         return client
-    tenants = [authority.tenant_id] if authority.tenant_id else directory.tenants()
-    for tenant_id in tenants:
-        for principal in directory.find(tenant_id, "servicePrincipal", appId=app_id):
-            if principal.get("_publicClient"):
-                return Client(principal["appId"], principal["displayName"], None, None, principal)
+    # Microsoft's own clients are in every tenant, so that any of them can say what a shared address asks.
+    tenant_id = authority.tenant_id or directory.first_tenant() or ""
+    for principal in directory.find(tenant_id, "servicePrincipal", appId=app_id):
+        if principal.get("_publicClient"):
+            return Client(principal["appId"], principal["displayName"], None, None, principal)
     raise _unknown(directory, authority, app_id)
 
 
@@ -131,11 +131,8 @@ def _check_account_type(client: Client, authority: Authority) -> None:
 
 
 def _registration(directory: Directory, first: str | None, app_id: str) -> tuple[str, Document] | tuple[None, None]:
-    tenants = directory.tenants()
-    for tenant_id in [first, *(t for t in tenants if t != first)] if first else tenants:
-        if found := directory.find(tenant_id, "application", appId=app_id):
-            return tenant_id, found[0]
-    return None, None
+    found = directory.find_everywhere("application", appId=app_id)
+    return next((one for one in found if one[0] == first), found[0]) if found else (None, None)
 
 
 def _unknown(directory: Directory, authority: Authority, app_id: str) -> EntraError:

@@ -49,7 +49,7 @@ async def device_authorization(request: Request) -> Response:
     user_code = "".join(secrets.choice(_ALPHABET) for _ in range(9))
     handle = issue_handle(
         directory,
-        authority.tenant_id or directory.tenants()[0],
+        authority.tenant_id or directory.first_tenant() or "",
         "deviceCode",
         {
             "userCode": user_code,
@@ -80,11 +80,10 @@ async def device_authorization(request: Request) -> Response:
 
 def _find(directory: Directory, user_code: str) -> tuple[str, Document] | None:
     now = directory.clock.now()
-    for tenant_id in directory.tenants():
-        for device in directory.find(tenant_id, "deviceCode", fresh=True, userCode=user_code.strip()):
-            answered = device.get("_userId") or device.get("_declined")
-            if device["_expires"] > now and not answered:
-                return tenant_id, device
+    for tenant_id, device in directory.find_everywhere("deviceCode", fresh=True, userCode=user_code.strip()):
+        answered = device.get("_userId") or device.get("_declined")
+        if device["_expires"] > now and not answered:
+            return tenant_id, device
     return None
 
 

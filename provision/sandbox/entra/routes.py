@@ -127,11 +127,10 @@ async def _logout(request: Request) -> Response:
 
 
 def _registered(world: World, target: str) -> bool:
-    for tenant_id in world.directory.tenants():
-        for application in world.directory.all(tenant_id, "application", fresh=True):
-            client = Client(application["appId"], application["displayName"], application, tenant_id)
-            if any(uri == target for uri, _ in client.redirect_uris()):
-                return True
+    for tenant_id, application in world.directory.everywhere("application"):
+        client = Client(application["appId"], application["displayName"], application, tenant_id)
+        if any(uri == target for uri, _ in client.redirect_uris()):
+            return True
     return False
 
 

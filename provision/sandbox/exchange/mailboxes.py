@@ -14,7 +14,7 @@ import uuid
 from typing import Final
 
 from provision.sandbox import published
-from provision.sandbox.directory import Directory, Document
+from provision.sandbox.directory import Clock, Directory, Document
 
 KIND: Final = "mailbox"
 USER, SHARED, ROOM, EQUIPMENT = "UserMailbox", "SharedMailbox", "RoomMailbox", "EquipmentMailbox"
@@ -26,11 +26,11 @@ _EXCHANGE_PLANS = frozenset(
 )
 
 
-def new(directory: Directory, user: Document, kind: str = USER) -> Document:
+def new(clock: Clock, user: Document, kind: str = USER) -> Document:
     """A mailbox for a user, not yet stored.
 
     Args:
-        directory: the store (its clock dates the mailbox).
+        clock: dates the mailbox.
         user: the user's document, with ``mail`` and ``proxyAddresses``.
         kind: one of ``TYPES``.
     """
@@ -42,7 +42,7 @@ def new(directory: Directory, user: Document, kind: str = USER) -> Document:
         "PrimarySmtpAddress": user["mail"] or user["userPrincipalName"],
         "EmailAddresses": list(user["proxyAddresses"]) or [f"SMTP:{user['mail'] or user['userPrincipalName']}"],
         "RecipientTypeDetails": kind,
-        "WhenCreated": directory.clock.iso(),
+        "WhenCreated": clock.iso(),
         "SmtpClientAuthenticationDisabled": None,
         "EwsEnabled": None,
         "AuthenticationPolicy": user.get("_authenticationPolicy"),
@@ -62,7 +62,7 @@ def make(directory: Directory, tenant: str, user: Document, kind: str = USER) ->
         directory.replace(tenant, "user", addressed)
     if (restored := restore(directory, tenant, user["id"])) is not None:
         return restored
-    return directory.insert(tenant, KIND, new(directory, addressed, kind), visible_at_once=True)
+    return directory.insert(tenant, KIND, new(directory.clock, addressed, kind), visible_at_once=True)
 
 
 def of_user(directory: Directory, tenant: str, user_id: str) -> Document | None:

@@ -23,12 +23,10 @@ class BadSetting(ValueError):
     """A setting of the control API that names something unknown; the sentence says what is allowed."""
 
 
-def seed(directory: Directory, tenant: str, name: str) -> None:
-    """Stores a new tenant's settings.
+def seed(name: str) -> dict[str, Document]:
+    """A new tenant's settings, by kind.
 
     Args:
-        directory: the store.
-        tenant: the tenant's id.
         name: the initial domain, which is Exchange's name of the organisation.
     """
     transport: Document = {
@@ -50,8 +48,7 @@ def seed(directory: Directory, tenant: str, name: str) -> None:
         "CustomerLockboxEnabled": False,
         "AuditDisabled": False,
     }
-    directory.insert(tenant, "transportConfig", transport, visible_at_once=True)
-    directory.insert(tenant, "organizationConfig", organization, visible_at_once=True)
+    return {"transportConfig": transport, "organizationConfig": organization}
 
 
 def transport_config(directory: Directory, tenant: str) -> Document:

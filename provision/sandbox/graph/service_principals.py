@@ -86,10 +86,9 @@ def create_service_principal(call: Call) -> Answer:
 
 def _application(call: Call, app_id: str) -> tuple[str, Document]:
     """The application and its home tenant: this one, or another one of this server where it is multitenant."""
-    for tenant in [call.tenant, *(t for t in call.directory.tenants() if t != call.tenant)]:
-        found = call.directory.find(tenant, "application", appId=app_id)
-        if found and (tenant == call.tenant or found[0]["signInAudience"] != "AzureADMyOrg"):
-            return tenant, found[0]
+    for tenant, application in call.directory.find_everywhere("application", appId=app_id):
+        if tenant == call.tenant or application["signInAudience"] != "AzureADMyOrg":
+            return tenant, application
     message = f"The appId '{app_id}' of the service principal does not reference a valid application object."
     raise errors.GraphError(
         message,

@@ -7,10 +7,10 @@ Does not own: whether a value is allowed (the resource modules), or storing it.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from provision.sandbox.directory import Document
+from provision.sandbox.shared import copied
 
 _INFO: dict[str, Any] = {
     "logoUrl": None,
@@ -231,7 +231,7 @@ def updated(shape: Document, before: Document, changes: Document) -> Document:
         changes: the checked body.
     """
     nulls = {n for n, v in changes.items() if v is None and isinstance(shape.get(n) or before.get(n), dict)}
-    cleared = {name: copy.deepcopy(shape.get(name)) for name in nulls}
+    cleared = {name: copied(shape.get(name)) for name in nulls}
     return complete({**before, **cleared}, {n: v for n, v in changes.items() if n not in nulls})
 
 
@@ -241,7 +241,7 @@ def complete(defaults: Document, values: Document) -> Document:
     A given None replaces a scalar, but an object or a list of the defaults stays: Graph shows ``web`` and ``tags`` even
     when the create said null.
     """
-    result = copy.deepcopy(defaults)
+    result: Document = copied(defaults)
     for name, value in values.items():
         before = result.get(name)
         if name in _WHOLE and isinstance(value, dict):
@@ -251,7 +251,7 @@ def complete(defaults: Document, values: Document) -> Document:
         elif value is None and isinstance(before, dict | list):
             continue
         else:
-            result[name] = copy.deepcopy(value)
+            result[name] = copied(value)
     return result
 
 

@@ -136,7 +136,7 @@ def publish(directory: Directory) -> None:
     The library (pyspnego) has no other way in than a file that an environment variable names.
     """
     lines = []
-    for tenant in directory.tenants():
+    for tenant in directory.holders(KIND):
         for account in directory.all(tenant, KIND, fresh=True):
             if account["enabled"]:
                 names = (f"{account['netbiosDomain']}\\{account['samAccountName']}", account["userPrincipalName"])
@@ -149,7 +149,7 @@ def publish(directory: Directory) -> None:
 def by_name(directory: Directory, name: str) -> tuple[str, Document] | None:
     r"""The tenant and account that a sign-in name stands for: ``DOMAIN\user`` or a user principal name."""
     domain, backslash, user = name.rpartition("\\")
-    for tenant in directory.tenants():
+    for tenant in directory.holders(KIND):
         for account in directory.all(tenant, KIND, fresh=True):
             short = (domain.lower(), user.lower()) == (account["netbiosDomain"].lower(), account["samAccountName"])
             if short if backslash else name.lower() == account["userPrincipalName"]:

@@ -29,6 +29,7 @@ from provision.sandbox.ews import autodiscover, service
 from provision.sandbox.ews.call import Caller, Mailbox
 from provision.sandbox.ews.errors import HttpRefusal
 from provision.sandbox.onpremises import accounts
+from provision.sandbox.requestlog import tenant_of_token
 from provision.sandbox.world import World
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ class OnPremises:
     async def _json(self, request: Request) -> Response:
         email = str(request.path_params.get("email") or request.query_params.get("Email") or "")
         domain = email.rpartition("@")[2].lower()
-        tenants = self._world.directory.tenants()
-        tenant = next((one for one in tenants if accounts.custom_domain(self._world.directory, one) == domain), None)
-        found = autodiscover.NotFound() if tenant is None else self._finder(request, tenant)(email)
+        tenant = (self._world.directory.tenant(domain) or {}).get("id")
+        if tenant is None or accounts.custom_domain(self._world.directory, tenant) != domain:
+            return autodiscover.json(request, autodiscover.NotFound())
+        found = self._finder(request, tenant)(email)
         return autodiscover.json(request, found)
 
     def _finder(self, request: Request, tenant: str) -> autodiscover.Finder:
@@ -197,15 +199,15 @@ class OnPremises:
 
     def _bearer(self, value: str) -> Caller | None:
         directory = self._world.directory
-        for tenant in directory.tenants():
-            address = accounts.server_address(directory, tenant)
-            try:
-                claims = verify_access_token(self._world, value.strip(), audiences={address, f"{address}/"})
-            except TokenRefused:
-                continue
-            if str(claims["tid"]).lower() == tenant:
-                return self._hybrid_caller(tenant, claims)
-        return None
+        tenant = tenant_of_token(value)  # only says which address to check it for
+        if tenant is None or directory.tenant(tenant) is None:
+            return None
+        address = accounts.server_address(directory, tenant)
+        try:
+            claims = verify_access_token(self._world, value.strip(), audiences={address, f"{address}/"})
+        except TokenRefused:
+            return None
+        return self._hybrid_caller(tenant, claims)
 
     def _hybrid_caller(self, tenant: str, claims: dict[str, Any]) -> Caller | None:
         app = str(claims.get("appid", ""))

@@ -75,7 +75,7 @@ class Post:
         if not self._waiting:
             return
         now, self._waiting = self._directory.clock.now(), False
-        for tenant in self._directory.tenants():
+        for tenant in self._directory.holders("waitingMessage"):
             for document in self._directory.all(tenant, "waitingMessage", fresh=True):
                 if document["due"] > now:
                     self._waiting = True

@@ -1,0 +1,169 @@
+"""The commands ``sandbox tenants``: making thousands, also as a fleet file; listing and deleting them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from provision import report
+from provision.cli.sandbox_mail import AddCommand, Ask
+from provision.errors import InvalidInput, WouldOverwrite
+
+_BATCH = 200
+"""Tenants in one request, so that the server answers others in between."""
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+Row = Mapping[str, Any]
+"""A tenant as the control API tells it, with its secrets."""
+
+
+def add_tenants(commands: Any, add: AddCommand, ask: Ask) -> None:
+    """Adds the commands.
+
+    Args:
+        commands: the subparsers of ``sandbox``.
+        add: makes one command of the server in ``--dir``.
+        ask: asks that server.
+    """
+    tenants = commands.add_parser("tenants", help="the tenants of the server", description="The server's tenants.")
+    actions = tenants.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = add(actions, "list", lambda arguments: _list(arguments, ask), "list them")
+    listing.add_argument("--json", action="store_true", help="as JSON, with their secrets")
+    create = add(
+        actions,
+        "create",
+        lambda arguments: _create(arguments, ask),
+        "make further ones; one JSON line each, with secrets",
+    )
+    create.add_argument("--count", type=int, default=1, help="how many (default: %(default)s)")
+    create.add_argument("--prefix", default="tenant", help="what their domains begin with (default: %(default)s)")
+    create.add_argument(
+        "--edition", choices=("p1", "free"), default="p1", help="of Microsoft Entra ID (default: %(default)s)"
+    )
+    shape = create.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one JSON list instead of lines")
+    shape.add_argument("--table", action="store_true", help="a table without secrets")
+    shape.add_argument(
+        "--fleet-file", type=Path, metavar="FILE", help="write a fleet file; the secrets go into files beside it (0600)"
+    )
+    delete = add(actions, "delete", lambda arguments: _delete(arguments, ask), "remove them with everything in them")
+    delete.add_argument("tenant", nargs="+", help="its id or one of its domains")
+
+
+def _list(arguments: argparse.Namespace, ask: Ask) -> int:
+    rows = ask(arguments, "GET", "tenants")
+    if arguments.json:
+        print(json.dumps(rows))
+        return 0
+    for row in rows:
+        print(f"{row['tenant_id']}  {row['domain']}")
+    return 0
+
+
+def _create(arguments: argparse.Namespace, ask: Ask) -> int:
+    if arguments.count < 1:
+        raise InvalidInput("--count is at least 1.")
+    if arguments.fleet_file is not None:
+        places = _Places(arguments.fleet_file)
+        rows: list[Row] = []
+        try:
+            for batch in _batches(arguments, ask):
+                rows += batch
+        finally:
+            if rows:  # what was made can be used, also when the rest could not be
+                places.write(rows, ask(arguments, "GET", "status")["baseUrl"])
+        print(f"{len(rows)} tenants are in {places.file}; their secrets are in {places.secrets} (0600)")
+        return 0
+    everything: list[Row] = []
+    for batch in _batches(arguments, ask):
+        everything += batch
+        if not arguments.json and not arguments.table:
+            for row in batch:
+                print(json.dumps(row), flush=True)
+    if arguments.json:
+        print(json.dumps(everything))
+    elif arguments.table:
+        cells = [(row["domain"], row["tenant_id"], row["admin_client_id"], len(row["users"])) for row in everything]
+        print(report.table(("Domain", "Tenant", "Admin application", "People"), cells))
+    return 0
+
+
+def _batches(arguments: argparse.Namespace, ask: Ask) -> Any:
+    left = arguments.count
+    while left:
+        count = min(_BATCH, left)
+        body = {"count": count, "prefix": arguments.prefix, "edition": arguments.edition}
+        yield ask(arguments, "POST", "tenants", body)
+        left -= count
+
+
+def _delete(arguments: argparse.Namespace, ask: Ask) -> int:
+    for tenant in arguments.tenant:
+        ask(arguments, "DELETE", f"tenants/{tenant}")
+        print(f"{tenant} is gone")
+    return 0
+
+
+class _Places:
+    """A fleet file and the folder beside it with a file for each secret; refused before anything is made."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file.expanduser().absolute()
+        self.secrets = self.file.with_name(f"{self.file.stem}.secrets")
+        for path in (self.file, self.secrets):
+            if path.exists():
+                raise WouldOverwrite(
+                    f"{path} already exists and is not overwritten.", remedy="Name another fleet file, or remove it."
+                )
+        if not self.file.parent.is_dir():
+            raise InvalidInput(f"{self.file.parent} is not a folder.", remedy="Name a file in a folder that exists.")
+
+    def write(self, rows: Sequence[Row], base_url: str) -> None:
+        """Writes both.
+
+        Raises:
+            InvalidInput: one cannot be written.
+        """
+        import yaml
+
+        try:
+            self.secrets.mkdir(mode=0o700)
+            for row in rows:
+                descriptor = os.open(self.secrets / _key(row), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                    stream.write(row["admin_client_secret"])
+            with self.file.open("w", encoding="utf-8") as stream:
+                yaml.safe_dump(self._document(rows, base_url), stream, sort_keys=False)
+        except OSError as error:
+            raise InvalidInput(f"{error.filename} cannot be written: {error.strerror}.") from None
+
+    def _document(self, rows: Sequence[Row], base_url: str) -> dict[str, Any]:
+        """The fleet file: each tenant has an application of its own, so each has a credential of its own."""
+        name = self.file.stem if _NAME.fullmatch(self.file.stem) else "local"
+        place = {"method": "client-secret", "secret": f"file:{self.secrets}/{{key}}"}
+        return {
+            "fleet": name,
+            "defaults": {"metadataHost": base_url.removeprefix("https://")},
+            "credentials": {
+                "own": place,
+                **{_key(row): {"inherits": "own", "clientId": row["admin_client_id"]} for row in rows},
+            },
+            "tenants": [
+                {
+                    "key": _key(row),
+                    "tenant": row["tenant_id"],
+                    "companyCode": _key(row).upper(),
+                    "credential": _key(row),
+                }
+                for row in rows
+            ],
+        }
+
+
+def _key(row: Row) -> str:
+    """The row's name: the first word of the domain."""
+    return str(row["domain"]).partition(".")[0]
