@@ -28,6 +28,8 @@ from provision.sandbox.world import World
 Handler = Callable[[Request], Awaitable[Response]]
 
 _LATEST = 8
+_TENANTS = 100
+"""As many are shown with their counts; thousands would take seconds."""
 _MAIL_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'"
 """For the body of a mail: its own styles, no script, no network, no forms, no links out of the frame."""
 
@@ -112,9 +114,11 @@ class Portal:
     async def tenants(self, request: Request) -> Response:  # noqa: ARG002
         """All tenants of this server."""
         directory = self._world.directory
+        identities = directory.tenants()
         return self._render(
             "tenants.html",
-            tenants=[Tenant(directory, identity) for identity in directory.tenants()],
+            tenants=[Tenant(directory, identity) for identity in identities[:_TENANTS]],
+            more=len(identities) - _TENANTS,
             weather=self._world.weather.describe(),
             latest=requests.shown(directory, requests.Filter())[:_LATEST],
         )
