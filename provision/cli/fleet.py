@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provision.cli import fleet_file
+from provision.cli import fleet_file, fleet_run
 
 
 def add_commands(subparsers: Any) -> None:
@@ -12,3 +12,4 @@ def add_commands(subparsers: Any) -> None:
     parser = subparsers.add_parser("fleet", help="many tenants at once, each a row of a fleet file")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     fleet_file.add_commands(commands)
+    fleet_run.add_commands(commands)

@@ -26,7 +26,15 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """Adds the options that name the fleet file and choose among its tenants."""
     which = parser.add_argument_group("which tenants (default: all)")
     which.add_argument("--file", type=Path, default=FLEET_FILE, help="the fleet file (default: %(default)s)")
-    which.add_argument("--only", action="append", default=[], metavar="KEY", help="this tenant; may be repeated")
+    which.add_argument(
+        "--tenant",
+        "--only",
+        dest="only",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="this tenant; may be repeated",
+    )
     which.add_argument("--group", action="append", default=[], help="the tenants of this group; may be repeated")
     which.add_argument(
         "--product", action="append", default=[], metavar="PROFILE", help="of these, those with this profile"

@@ -156,6 +156,11 @@ class Coordinator:
         self._stopping = True
         self._hard = self._hard or hard
 
+    @property
+    def hard(self) -> bool:
+        """Whether those at work are not waited for."""
+        return self._hard
+
     def work(self) -> Ended:
         """Works until nothing is left that can be done.
 

@@ -1,0 +1,158 @@
+"""How a fleet's run ended, as a table, as JSON and CSV, and as an exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provision import report
+from provision.errors import Interrupted, InvalidInput, PartlyFailed, ProblemsFound, ProvisionError
+
+if TYPE_CHECKING:
+    from provision.fleet.coordinator import Ended
+    from provision.fleet.outcome import Outcome
+    from provision.fleet.source import Problem
+    from provision.fleet.store import FleetStore, Run
+
+SHOWN = 50
+"""Rows of the table; a thousand failures are for a program to read."""
+_ORDER = ("failed", "not-tried", "pending", "changed", "unchanged")
+_COLUMNS = ("key", "action", "status", "verdict", "tenantId", "clientId", "secretEnds", "failure", "message", "remedy")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+
+
+def print_table(store: FleetStore, run: Run, ended: Ended) -> None:
+    """The tenants that changed, failed, or want something, and the count of all."""
+    rows: list[tuple[str, ...]] = []
+    more = 0
+    for outcome in store.outcomes(run):
+        if outcome.status == "unchanged":
+            continue
+        if len(rows) < SHOWN:
+            rows.append((outcome.key, outcome.status, _why(outcome)))
+        else:
+            more += 1
+    rows.sort(key=lambda row: (_ORDER.index(row[1]), row[0]))
+    if rows:
+        print(report.table(("Tenant", "Status", ""), rows))
+    if more:
+        print(f"and {more} more")
+    counts = [f"{ended.counts[status]} {status}" for status in reversed(_ORDER) if ended.counts.get(status)]
+    print(f"run {run.id}: {', '.join(counts) or 'nothing was left to do'}")
+
+
+def _why(outcome: Outcome) -> str:
+    if outcome.failure is not None:
+        return outcome.failure.message
+    if outcome.findings:
+        more = f" (and {len(outcome.findings) - 1} more)" if len(outcome.findings) > 1 else ""
+        return outcome.findings[0].message + more
+    if outcome.changes:
+        return ", ".join(f"{count} {operation}" for operation, count in outcome.changes.items())
+    return outcome.notes[0] if outcome.notes else outcome.verdict
+
+
+def print_json(store: FleetStore, run: Run, ended: Ended, problems: tuple[Problem, ...]) -> None:
+    """One JSON object; tenants one by one, so that any number of them takes no memory."""
+    head: dict[str, Any] = {
+        "fleet": run.fleet,
+        "run": run.id,
+        "action": run.action,
+        "complete": ended.complete,
+        "counts": dict(ended.counts),
+        "causes": [{"kind": cause.kind, "scope": cause.scope, "message": why.message} for cause, why in ended.causes],
+        "badRows": [{"line": one.line, "where": one.where, "message": one.message} for one in problems],
+    }
+    print(json.dumps(head, ensure_ascii=False)[:-1] + ', "tenants": [', end="")
+    separator = "\n  "
+    for outcome in store.outcomes(run):
+        print(separator + json.dumps(outcome.document(), ensure_ascii=False), end="")
+        separator = ",\n  "
+    print("\n]}")
+
+
+def write_csv(store: FleetStore, run: Run, file: Path) -> None:
+    """One row for each tenant; a cell that a spreadsheet would take for a formula gets an apostrophe.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    from provision.engine.cache import write_atomically
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    writer.writerows(_cells(store, run))
+    try:
+        write_atomically(file, text.getvalue())
+    except OSError as error:
+        raise InvalidInput(
+            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
+        ) from None
+
+
+def _cells(store: FleetStore, run: Run) -> Iterator[list[str]]:
+    for one in store.outcomes(run):
+        why = one.failure
+        values = (one.key, one.action, one.status, one.verdict, one.tenant_id, one.client_id, one.secret_ends)
+        told = (why.kind, why.message, why.remedy) if why else ("", _why(one), "")
+        yield [f"'{cell}" if (cell or "").startswith(_FORMULA) else cell or "" for cell in (*values, *told)]
+
+
+def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_no_changes: bool = False) -> int:
+    """0 when all is as it should be.
+
+    Raises:
+        ProvisionError: what stopped the run, or ``Interrupted``, ``PartlyFailed``, ``ProblemsFound``; pending changes
+            that were not expected.
+    """
+    untried = ended.counts.get("not-tried", 0)
+    goes_on = f"provision fleet {action} --resume goes on."
+    if ended.interrupted:
+        raise Interrupted(f"Stopped; {_tenants(untried)} not tried.", remedy=f"Nothing is lost: {goes_on}")
+    if ended.broken is not None:
+        raise ended.broken
+    for cause, why in ended.causes:
+        raise _stopping(why.exit_code)(
+            f"{_shared(cause.kind, cause.scope)}; {_tenants(untried)} not tried. {why.message}",
+            remedy=f"{why.remedy} Then {goes_on}".strip(),
+        )
+    failed = ended.counts.get("failed", 0)
+    if failed or untried or problems:
+        parts = [f"{_tenants(failed)} failed"] * bool(failed) + [f"{_tenants(untried)} not tried"] * bool(untried)
+        parts += [f"{len(problems)} bad row{'s' * (len(problems) != 1)} left out"] * bool(problems)
+        raise PartlyFailed(
+            f"{', '.join(parts)}; the others are done.", remedy="Each one's cause stands above; correct it, run again."
+        )
+    pending = ended.counts.get("pending", 0)
+    if pending and expect_no_changes:
+        raise ProvisionError(f"{_tenants(pending)} would change.", remedy="See them above: provision fleet up")
+    if pending and action in ("audit", "diagnose", "smtp-auth"):
+        raise ProblemsFound(f"{_tenants(pending)} not as they should be.", remedy="The findings stand above.")
+    return 0
+
+
+def say_problems(problems: tuple[Problem, ...]) -> None:
+    """The bad rows of the fleet file, which stop nobody else."""
+    for problem in problems:
+        print(f"bad row: line {problem.line}: {problem.where}: {problem.message}", file=sys.stderr)
+
+
+def _shared(kind: str, scope: str) -> str:
+    whom = f"every tenant with the credential {scope}" if scope else "every tenant"
+    return f"The run was stopped because one cause hits {whom} ({kind})"
+
+
+def _stopping(code: int) -> type[ProvisionError]:
+    found = [kind for kind in ProvisionError.__subclasses__() if kind.exit_code == code]
+    return found[0] if found else ProvisionError
+
+
+def _tenants(count: int) -> str:
+    return f"{count} tenant{'' if count == 1 else 's'}"

@@ -1,0 +1,265 @@
+"""``provision fleet plan|up|audit|rotate|smtp-auth|diagnose``: one action for many tenants."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from provision.cli.fleet_end import print_json, print_table, say_problems, verdict, write_csv
+from provision.cli.fleet_progress import Shown, shown
+from provision.cli.fleet_selection import add_selection, chosen
+from provision.cli.rotate import span
+from provision.errors import InvalidInput, Usage
+
+if TYPE_CHECKING:
+    from provision.fleet.coordinator import Ended
+    from provision.fleet.executors import Executor
+    from provision.fleet.outcome import Action
+    from provision.fleet.source import Fleet
+    from provision.fleet.store import FleetStore, Run
+    from provision.fleet.tenant import Tenant
+
+STORE = "PROVISION_FLEET_STORE"
+_ACTIONS: dict[Action, str] = {
+    "plan": "what up would change, by Microsoft Graph alone; nothing is changed",
+    "up": "make or put right every tenant's registration; what is as it should be is left alone",
+    "audit": "look at every tenant: drift, missing consent, secrets that end; nothing is changed",
+    "rotate": "renew every client secret that is due",
+    "smtp-auth": "let the mailboxes of each row hand in mail by SMTP; all others are left as they are",
+    "diagnose": "find out in every tenant why mail does not go out",
+}
+
+
+class _Stoppable(Protocol):
+    def stop(self, *, hard: bool = False) -> None:
+        """Begins no more tenants."""
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the commands of this module."""
+    for action, text in _ACTIONS.items():
+        parser: argparse.ArgumentParser = commands.add_parser(
+            action, help=text, description=f"{text[0].upper()}{text[1:]}."
+        )
+        parser.set_defaults(handler=_run, action=action)
+        add_selection(parser)
+        _add_what(parser, action)
+        _add_how(parser, action)
+        form = parser.add_argument_group("form")
+        form.add_argument("--json", action="store_true", help="as one JSON object, every tenant in it")
+        form.add_argument("--csv", type=Path, metavar="FILE", help="a row for each tenant into a CSV file, too")
+        form.add_argument("--junit", type=Path, metavar="FILE", help="a JUnit report into a file, too, for CI")
+
+
+def _add_what(parser: argparse.ArgumentParser, action: Action) -> None:
+    what = parser.add_argument_group("what")
+    if action in ("plan", "up"):
+        what.add_argument(
+            "--thorough", action="store_true", help="ask the engine for every tenant, however well it looks"
+        )
+    if action in ("plan", "audit"):
+        what.add_argument("--expect-no-changes", action="store_true", help="exit code 1 when there are any")
+        what.add_argument("--within", type=span, default=timedelta(days=30), help="a secret's end is soon (30d)")
+        what.add_argument("--at-once", type=_count, default=32, metavar="N", help="tenants looked at at once (32)")
+    if action == "rotate":
+        what.add_argument("--now", action="store_true", help="rotate although it is not due")
+        what.add_argument("--compromised", action="store_true", help="rotate now, and retire what was there at once")
+        what.add_argument("--overlap", type=span, help="how long the old one goes on working (default: 7d)")
+        what.add_argument("--margin", type=span, help="how much life beyond the overlap is left when due (30d)")
+    if action == "diagnose":
+        what.add_argument("--via", action="append", help="a way of sending to look at (default: all); may be repeated")
+
+
+def _add_how(parser: argparse.ArgumentParser, action: Action) -> None:
+    how = parser.add_argument_group("how")
+    how.add_argument("--store", metavar="URL", help=f"the record of runs: postgres://… or sqlite:///… ({STORE})")
+    how.add_argument("--resume", action="store_true", help="go on with the last run of this action that was not ended")
+    if action == "audit":
+        return
+    how.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: its cores)")
+    how.add_argument("--time-limit", type=_seconds, default=900.0, metavar="SECONDS", help="for one tenant (900)")
+    how.add_argument("--attempts", type=_count, default=6, metavar="N", help="tries of one tenant in bad weather (6)")
+    how.add_argument("--scheduler", metavar="URL", help="a Dask cluster instead: tcp://HOST:8786 or tls://…")
+    for name, text in (("ca", "its authority"), ("cert", "our certificate"), ("key", "the certificate's key")):
+        how.add_argument(f"--tls-{name}", type=Path, metavar="FILE", help=f"with tls://: {text} (PEM)")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 1 to 1000")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} must be seconds, from 1 to 86400")
+    return float(text)
+
+
+# Handlers
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from provision.fleet.store import open_fleet_store
+
+    fleet, tenants = chosen(arguments)
+    say_problems(fleet.problems)
+    store = open_fleet_store(arguments.store)
+    run = _begun(arguments, store, fleet, tenants)
+    with shown(f"fleet {arguments.action}") as show:
+        ended = _looked(arguments, store, run, fleet, show)
+        if ended is None:
+            ended = _worked(arguments, store, run, fleet, show)
+    if arguments.json:
+        print_json(store, run, ended, fleet.problems)
+    else:
+        print_table(store, run, ended)
+    if arguments.csv is not None:
+        write_csv(store, run, arguments.csv)
+    return verdict(
+        ended,
+        fleet.problems,
+        action=arguments.action,
+        expect_no_changes=getattr(arguments, "expect_no_changes", False),
+    )
+
+
+def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenants: tuple[Tenant, ...]) -> Run:
+    """The run that is worked on: the one before, where it goes on, else a new one."""
+    unfinished = store.unfinished(fleet.name, arguments.action)
+    if unfinished is not None and arguments.resume:
+        left = len(store.left(unfinished))
+        _say(f"going on with run {unfinished.id}: {left} tenants are left; rows are those of its beginning")
+        return unfinished
+    if unfinished is not None:
+        _say(f"note: run {unfinished.id} was not ended; --resume goes on with it, and this is a new one")
+    elif arguments.resume:
+        _say("note: no run was left unfinished; this is a new one")
+    from provision.fleet.jobs import own_profiles
+
+    options = {
+        "profiles": own_profiles(fleet.path.resolve().parent),
+        "thorough": getattr(arguments, "thorough", None) or None,
+        "now": getattr(arguments, "now", None) or None,
+        "compromised": getattr(arguments, "compromised", None) or None,
+        "via": getattr(arguments, "via", None),
+        "overlap": _total(getattr(arguments, "overlap", None)),
+        "margin": _total(getattr(arguments, "margin", None)),
+    }
+    return store.begin(
+        fleet.name, arguments.action, tenants, {key: value for key, value in options.items() if value is not None}
+    )
+
+
+def _elsewhere(arguments: argparse.Namespace) -> bool:
+    return getattr(arguments, "scheduler", None) is not None
+
+
+def _total(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()
+
+
+def _looked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: Fleet, show: Shown) -> Ended | None:
+    """What can be done by looking alone: the whole run, or the tenants that need nothing; None: there is more to do."""
+    if arguments.action not in ("audit", "plan", "up") or run.options.get("thorough"):
+        return None
+    from provision.fleet.looking import Looking
+
+    looking = Looking(
+        store,
+        run,
+        environ=os.environ,
+        at_once=getattr(arguments, "at_once", 32),
+        within=getattr(arguments, "within", timedelta(days=30)),
+        profiles=fleet.path.resolve().parent,
+        ended=show.ended,
+        tell=show.tell,
+    )
+    with _stopped_by_signals(looking, show):
+        if arguments.action != "up":
+            return looking.work()
+        first = looking.first()
+        return first if first.interrupted else None
+
+
+def _worked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: Fleet, show: Shown) -> Ended:
+    from provision.fleet.coordinator import Coordinator
+
+    executor = _executor(arguments, fleet, run)
+    hard = True
+    try:
+        executor.require(run)
+        coordinator = Coordinator(store, run, executor, attempts=arguments.attempts, ended=show.ended, tell=show.tell)
+        with _stopped_by_signals(coordinator, show):
+            ended = coordinator.work()
+        hard = coordinator.hard
+    finally:
+        executor.close(hard=hard)
+    return ended
+
+
+def _executor(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor:
+    from provision.engine.state import data_directory
+    from provision.fleet.executors import LocalExecutor
+
+    tls = {
+        f"tls_{name}": str(value)
+        for name, value in (
+            ("ca_file", arguments.tls_ca),
+            ("client_cert", arguments.tls_cert),
+            ("client_key", arguments.tls_key),
+        )
+        if value is not None
+    }
+    if not _elsewhere(arguments):
+        if tls:
+            raise Usage("--tls-… belong to --scheduler tls://….", remedy="Leave them out.")
+        return LocalExecutor(
+            arguments.workers or os.cpu_count() or 1,
+            limit=arguments.time_limit,
+            settings={STORE: arguments.store} if arguments.store else {},
+            log=data_directory(os.environ) / "fleet" / fleet.name / "logs" / run.id / "workers.txt",
+        )
+    if arguments.workers:
+        raise Usage("--workers are processes of this machine; a cluster has its own.", remedy="Leave out one of both.")
+    try:
+        from provision.fleet.executors.dask import DaskExecutor
+    except ModuleNotFoundError as missing:
+        raise InvalidInput(
+            f"A cluster needs the Python package {missing.name}, which is not installed.",
+            remedy="pip install 'provision[fleet,dask]'",
+        ) from None
+    return DaskExecutor(arguments.scheduler, limit=arguments.time_limit, tls=tls)
+
+
+@contextmanager
+def _stopped_by_signals(work: _Stoppable, show: Shown) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops in order, the second at once."""
+    seen = {"count": 0}
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        seen["count"] += 1
+        if seen["count"] == 1:
+            show.say("stopping: the tenants at work are finished first (once more to stop at once)")
+        work.stop(hard=seen["count"] > 1)
+
+    before: dict[int, Callable[..., object] | int | None] = {
+        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
