@@ -11,7 +11,8 @@ The meaning of each code is in "ResponseCode" (EWS reference). Where a sentence 
   reference;
 - ``ErrorServerBusy``, ``ErrorItemNotFound``, ``ErrorAccessDenied``, ``ErrorSendAsDenied``, ``ErrorInvalidRecipients``:
   public
-  issue threads; Graph passes the same sentences on.
+  issue threads; Graph passes the same sentences on;
+- ``ErrorIrresolvableConflict``: Exchange Server's troubleshooting pages quote it.
 
 Those of the other codes are not read at a source.
 """
@@ -35,8 +36,15 @@ SENTENCES: dict[str, str] = {
     "ErrorInvalidRecipients": "At least one recipient isn't valid.",
     "ErrorInvalidServerVersion": "The specified server version is invalid.",
     "ErrorInvalidSendItemSaveSettings": "A folder for the sent item was given, but saving it was not asked for.",
+    "ErrorInvalidPropertyAppend": "The property can not be appended to.",
+    "ErrorInvalidPropertyDelete": "The property can not be deleted.",
+    "ErrorInvalidPropertySet": "The property can not be set.",
+    "ErrorInvalidPropertyUpdateSentMessage": "The property can not be changed on a message that was sent.",
+    "ErrorIrresolvableConflict": "The send or update operation could not be performed because the change key passed in "
+    "the request does not match the current change key for the item.",
     "ErrorItemNotFound": "The specified object was not found in the store.",
     "ErrorMessageDispositionRequired": "The MessageDisposition attribute is required for e-mail messages.",
+    "ErrorMimeContentInvalidBase64String": "The MIME content is no base64.",
     "ErrorMissingEmailAddress": "When making a request as an account that does not have a mailbox, you must specify "
     "the mailbox primary SMTP address for any distinguished folder Ids.",
     "ErrorMissingRecipients": "No recipients were specified, or all recipients are invalid.",
@@ -46,7 +54,9 @@ SENTENCES: dict[str, str] = {
     "ErrorSchemaValidation": "The request failed schema validation.",
     "ErrorSendAsDenied": "The user account which was used to submit this request does not have the right to send mail "
     "on behalf of the specified sending account.",
+    "ErrorStaleObject": "The change key of the item is out of date.",
     "ErrorUnsupportedPathForQuery": "The property can not be used with this type of restriction.",
+    "ErrorUpdatePropertyMismatch": "The property in the change does not match the path that names it.",
 }
 """ResponseCode to sentence; a new refusal is one entry."""
 

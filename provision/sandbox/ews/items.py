@@ -1,6 +1,7 @@
-"""Items: ``CreateItem``, ``SendItem``, ``FindItem``, ``GetItem``, ``DeleteItem``, ``GetAttachment``.
+"""Items: ``CreateItem``, ``SendItem``, ``FindItem``, ``GetItem``, ``DeleteItem``.
 
-Owns: what becomes of messages. Does not own: their XML (``messages``), delivery (``submission.post``).
+Owns: what becomes of messages. Does not own: their XML (``messages``), changes of what is there (``changes``), delivery
+(``submission.post``).
 Sources: the operations' pages in the EWS reference; "MessageDisposition" for the three ways of making a message.
 """
 
@@ -19,7 +20,8 @@ _DISPOSITIONS = ("SaveOnly", "SendOnly", "SendAndSaveCopy")
 _MAX_PAGE = 1000
 """Rows of one FindItem answer under the default throttling policy ("EWS throttling in Exchange")."""
 
-Answer = Iterator[Element | EwsError]
+Answer = Iterator[Element | tuple[Element, ...] | EwsError]
+"""One answer for each item: what its response message holds, or the refusal."""
 
 
 def create_item(call: Call) -> Answer:
@@ -46,22 +48,27 @@ def _created(call: Call, item: Element, disposition: str, target: Element | None
     message = messages.read(call, mailbox, item)
     name = default if folder is None else folder.kind.name
     if disposition != "SaveOnly":
-        _send(call, mailbox, message)
+        send(call, mailbox, message)
     if disposition == "SendOnly":
         return soap.element(soap.m("Items"))
-    stored = _stored(call, mailbox, {**message, "isDraft": disposition == "SaveOnly"}, name)
+    stored = store(call, mailbox, {**message, "isDraft": disposition == "SaveOnly"}, name)
     # A sent message's copy has no id in the answer: it is made by the store, later than the answer.
-    shown = [messages.written(stored, ())] if disposition == "SaveOnly" else []
+    shown = [messages.written(stored, ("item:Attachments",))] if disposition == "SaveOnly" else []
     return soap.element(soap.m("Items"), children=shown)
 
 
-def _stored(call: Call, mailbox: Mailbox, message: Document, folder: str) -> Document:
+def store(call: Call, mailbox: Mailbox, message: Document, folder: str) -> Document:
+    """Puts a message into a folder; returns it with its id."""
     row = {**message, "id": messages.new_id(), "_userId": mailbox.owner, "_folder": folder}
     return call.directory.insert(call.tenant, "message", row)
 
 
-def _send(call: Call, mailbox: Mailbox, message: Document) -> None:
-    """Delivers a message from a mailbox, if the caller may send in the name that it bears."""
+def send(call: Call, mailbox: Mailbox, message: Document) -> None:
+    """Delivers a message from a mailbox, if the caller may send in the name that it bears.
+
+    Raises:
+        EwsError: he may not, or a recipient is none.
+    """
     recipients = messages.recipients(message)
     named = str(message["from"]["emailAddress"]["address"]).lower()
     author = mailbox if named in mailbox.addresses else call.organization.mailbox_at(call.tenant, named)
@@ -71,8 +78,12 @@ def _send(call: Call, mailbox: Mailbox, message: Document) -> None:
     Post(call.directory).deliver(Posting(call.tenant, mailbox.owner, mailbox.address, tuple(recipients), message))
 
 
-def _found(call: Call, identity: Element) -> Document:
-    """The message behind an ``ItemId``, in a mailbox that the caller may open."""
+def found(call: Call, identity: Element) -> Document:
+    """The message behind an ``ItemId``, in a mailbox that the caller may open.
+
+    Raises:
+        EwsError: there is none, or he may not open it.
+    """
     row = call.directory.get(call.tenant, "message", identity.get("Id", ""), fresh=True)
     if row is None:
         malformed = not identity.get("Id", "").startswith("AAMkA")
@@ -92,7 +103,7 @@ def send_item(call: Call) -> Answer:
         raise EwsError("ErrorInvalidSendItemSaveSettings")
     for identity in soap.below(call.operation, soap.m("ItemIds")):
         try:
-            _sent(call, _found(call, identity), identity, target, save=save)
+            _sent(call, found(call, identity), identity, target, save=save)
         except EwsError as error:
             yield error
         else:
@@ -102,14 +113,24 @@ def send_item(call: Call) -> Answer:
 def _sent(call: Call, draft: Document, identity: Element, target: Element | None, *, save: bool) -> None:
     if not identity.get("ChangeKey"):
         raise EwsError("ErrorChangeKeyRequiredForWriteOperations")
+    if identity.get("ChangeKey") != messages.item_change_key(draft):
+        raise EwsError("ErrorStaleObject")
     folder = folders.named(call, target) if target is not None else None
     mailbox = call.mailbox(None)
-    _send(call, mailbox, {name: value for name, value in draft.items() if name not in {"id", "_userId", "_folder"}})
+    send_draft(call, mailbox, draft, ("sentitems" if folder is None else folder.kind.name) if save else None)
+
+
+def send_draft(call: Call, mailbox: Mailbox, draft: Document, folder: str | None) -> None:
+    """Sends a stored draft, which leaves its folder; a copy is kept in ``folder``.
+
+    Raises:
+        EwsError: see ``send``.
+    """
+    send(call, mailbox, {name: value for name, value in draft.items() if name not in {"id", "_userId", "_folder"}})
     call.directory.remove(call.tenant, "message", draft["id"])
-    if save:
+    if folder is not None:
         now = call.now()
-        kept = {**draft, "isDraft": False, "sentDateTime": now, "lastModifiedDateTime": now}
-        _stored(call, mailbox, kept, "sentitems" if folder is None else folder.kind.name)
+        store(call, mailbox, {**draft, "isDraft": False, "sentDateTime": now, "lastModifiedDateTime": now}, folder)
 
 
 def get_item(call: Call) -> Answer:
@@ -117,7 +138,7 @@ def get_item(call: Call) -> Answer:
     wanted = messages.asked(call.operation.find(soap.m("ItemShape")))
     for identity in soap.below(call.operation, soap.m("ItemIds")):
         try:
-            yield soap.element(soap.m("Items"), children=[messages.written(_found(call, identity), wanted)])
+            yield soap.element(soap.m("Items"), children=[messages.with_mime(call, found(call, identity), wanted)])
         except EwsError as error:
             yield error
 
@@ -164,7 +185,7 @@ def delete_item(call: Call) -> Answer:
     """DeleteItem: to the deleted items, or for good."""
     for identity in soap.below(call.operation, soap.m("ItemIds")):
         try:
-            row = _found(call, identity)
+            row = found(call, identity)
         except EwsError as error:
             yield error
             continue
@@ -173,15 +194,3 @@ def delete_item(call: Call) -> Answer:
         else:
             call.directory.remove(call.tenant, "message", row["id"])
         yield soap.element(soap.m("Items"))
-
-
-def get_attachment(call: Call) -> Answer:
-    """GetAttachment: attachments with their content."""
-    owned = call.directory.find(call.tenant, "message", fresh=True, _userId=call.own.owner) if call.own else []
-    by_id = {one["id"]: one for row in owned for one in row["_attachments"]}
-    for identity in soap.below(call.operation, soap.m("AttachmentIds")):
-        one = by_id.get(identity.get("Id", ""))
-        if one is None:
-            yield EwsError("ErrorItemNotFound")
-        else:
-            yield soap.element(soap.m("Attachments"), children=[messages.attachment(one, content=True)])

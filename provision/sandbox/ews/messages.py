@@ -20,11 +20,32 @@ from provision.sandbox.ews import soap
 from provision.sandbox.ews.call import Call, Mailbox
 from provision.sandbox.ews.errors import EwsError
 from provision.sandbox.ews.folders import change_key, folder_id
+from provision.sandbox.graph import mail_as_mime
+from provision.sandbox.submission import mime
+from provision.sandbox.submission.post import Post
 
 _MAX_ATTACHMENT = 35 * 1024 * 1024
 _RECIPIENTS = {"ToRecipients": "toRecipients", "CcRecipients": "ccRecipients", "BccRecipients": "bccRecipients"}
 _ADDRESS = re.compile(r"[^@\s<>()\[\],;:\\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _BODY_TYPES = {"HTML": "html", "Text": "text"}
+KEYS: dict[str, tuple[str, ...]] = {
+    "item:Subject": ("subject",),
+    "item:Body": ("body", "bodyPreview"),
+    "item:Categories": ("categories",),
+    "item:Importance": ("importance",),
+    "item:Attachments": ("_attachments", "hasAttachments"),
+    "message:ToRecipients": ("toRecipients",),
+    "message:CcRecipients": ("ccRecipients",),
+    "message:BccRecipients": ("bccRecipients",),
+    "message:ReplyTo": ("replyTo",),
+    "message:From": ("from",),
+    "message:IsReadReceiptRequested": ("isReadReceiptRequested",),
+    "message:IsDeliveryReceiptRequested": ("isDeliveryReceiptRequested",),
+    "message:InternetMessageId": ("internetMessageId",),
+}
+"""Which of the store's properties hold a property that clients can set; a further one is one entry."""
+_BY_DEFAULT = {"importance": "normal", "isReadReceiptRequested": False, "isDeliveryReceiptRequested": False}
+"""What exchangelib sends although nobody asked for it: beside MIME content it says nothing."""
 
 
 def new_id() -> str:
@@ -34,7 +55,8 @@ def new_id() -> str:
 
 def item_change_key(message: Document) -> str:
     """The change key of a message: another one after each change."""
-    return change_key(f"{message['id']}/{message['lastModifiedDateTime']}/{message['isRead']}/{message['isDraft']}")
+    moving = (message["lastModifiedDateTime"], message["isRead"], message["isDraft"], message.get("_revision", 0))
+    return change_key(f"{message['id']}/{'/'.join(str(one) for one in moving)}")
 
 
 # From XML
@@ -43,14 +65,38 @@ def item_change_key(message: Document) -> str:
 def read(call: Call, sender: Mailbox, item: Element) -> Document:
     """The message that ``CreateItem`` describes, complete but for its id, owner and folder.
 
+    Properties that are given beside ``MimeContent`` win over what stands in it; the content is then written anew.
+
     Args:
         call: the request.
         sender: the mailbox it is made in.
         item: the ``Message`` element.
 
     Raises:
-        EwsError: an attachment or a body cannot be read.
+        EwsError: an attachment, a body or the MIME content cannot be read.
     """
+    made = _described(call, sender, item)
+    content = soap.text(item, soap.t("MimeContent"))
+    if not content:
+        return made
+    try:
+        raw = base64.b64decode("".join(content.split()), validate=True)
+    except binascii.Error:
+        raise EwsError("ErrorMimeContentInvalidBase64String") from None
+    parsed = mime.parse(raw)
+    whole = mime.document(parsed, identity=mime.message_id(parsed), sender=made["sender"], clock=call.directory.clock)
+    given = {
+        key: made[key]
+        for uri, keys in KEYS.items()
+        for key in keys
+        if item.find(soap.t(uri.partition(":")[2])) is not None and _BY_DEFAULT.get(key, ...) != made[key]
+    }
+    kept = {} if given else {"_mime": Post(call.directory).keep(call.tenant, mime.without_blind_copies(raw))}
+    return {**made, **whole, **given, **kept}
+
+
+def _described(call: Call, sender: Mailbox, item: Element) -> Document:
+    """The message by its properties alone."""
     now = call.now()
     me = {"emailAddress": {"name": sender.name, "address": sender.address}}
     content = item.find(soap.t("Body"))
@@ -59,7 +105,7 @@ def read(call: Call, sender: Mailbox, item: Element) -> Document:
         "content": "" if content is None else content.text or "",
     }
     plain = re.sub(r"<[^>]+>", " ", body["content"])
-    attachments = [_attachment(one) for one in soap.below(item, soap.t("Attachments"))]
+    attachments = [new_attachment(one) for one in soap.below(item, soap.t("Attachments"))]
     domain = sender.address.partition("@")[2]
     return {
         "createdDateTime": now,
@@ -90,6 +136,11 @@ def read(call: Call, sender: Mailbox, item: Element) -> Document:
     }
 
 
+def is_read(item: Element) -> bool:
+    """``IsRead`` of a ``Message`` element: counts in a change, while a message that is made here has been read."""
+    return _flag(item, "IsRead")
+
+
 def _flag(item: Element, name: str) -> bool:
     return soap.text(item, soap.t(name)).lower() in {"true", "1"}
 
@@ -107,7 +158,12 @@ def _one(item: Element, name: str) -> Document | None:
     return next(iter(_people(item, name)), None)
 
 
-def _attachment(element: Element) -> Document:
+def new_attachment(element: Element) -> Document:
+    """An attachment as a client sends it.
+
+    Raises:
+        EwsError: it is no file, no base64, or too large.
+    """
     if soap.local(element.tag) != "FileAttachment":
         raise EwsError("ErrorInvalidOperation", "Only file attachments can be sent in the local tenant.")
     try:
@@ -292,6 +348,10 @@ _NOT_IN_A_LIST = frozenset(
 """What ``FindItem`` never returns ("FindItem operation": Remarks)."""
 
 
+MIME_CONTENT = "item:MimeContent"
+"""Comes only where it is asked for by name or by ``IncludeMimeContent``, and from ``GetItem`` alone."""
+
+
 def asked(shape: Element | None) -> frozenset[str]:
     """The properties that an ``ItemShape`` asks for, as FieldURIs; ids always come."""
     if shape is None:
@@ -299,14 +359,25 @@ def asked(shape: Element | None) -> frozenset[str]:
     wanted = {
         path.get("FieldURI", "") for path in soap.below(shape, soap.t("AdditionalProperties")) if path.get("FieldURI")
     }
+    if soap.text(shape, soap.t("IncludeMimeContent")).lower() in {"true", "1"}:
+        wanted.add(MIME_CONTENT)
     base = soap.text(shape, soap.t("BaseShape"))
     if base in {"Default", "AllProperties"}:
         wanted |= {uri for uri, field in FIELDS.items() if field.default or base == "AllProperties"}
     return frozenset(wanted)
 
 
+def with_mime(call: Call, message: Document, wanted: Collection[str]) -> Element:
+    """What ``written`` gives, with the MIME content where it was asked for: the first of all elements."""
+    made = written(message, wanted)
+    if MIME_CONTENT in wanted:
+        content = base64.b64encode(mail_as_mime.of(call.directory, message)).decode()
+        made.insert(0, soap.element(soap.t("MimeContent"), content, CharacterSet="UTF-8"))
+    return made
+
+
 def written(message: Document, wanted: Collection[str], *, in_list: bool = False) -> Element:
-    """A message with the properties that were asked for.
+    """A message with the properties that were asked for, but its MIME content.
 
     Args:
         message: as stored.

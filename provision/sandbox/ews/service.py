@@ -13,25 +13,28 @@ from xml.etree.ElementTree import Element
 from starlette.requests import Request
 from starlette.responses import Response
 
-from provision.sandbox.ews import folders, items, names, soap
+from provision.sandbox.ews import changes, folders, items, names, soap
 from provision.sandbox.ews.call import VERSIONS, Call, Caller, Mailbox, Organization, connecting_address, server_version
 from provision.sandbox.ews.errors import SENTENCES, EwsError, HttpRefusal
 from provision.sandbox.requestlog import note
 from provision.sandbox.world import World
 
-Operation = Callable[[Call], Iterator[Element | EwsError]]
+Operation = Callable[[Call], Iterator[Element | tuple[Element, ...] | EwsError]]
 
 OPERATIONS: dict[str, Operation] = {
     "ConvertId": names.convert_id,
+    "CreateAttachment": changes.create_attachment,
     "CreateItem": items.create_item,
+    "DeleteAttachment": changes.delete_attachment,
     "DeleteItem": items.delete_item,
     "FindFolder": folders.find_folder,
     "FindItem": items.find_item,
-    "GetAttachment": items.get_attachment,
+    "GetAttachment": changes.get_attachment,
     "GetFolder": folders.get_folder,
     "GetItem": items.get_item,
     "ResolveNames": names.resolve_names,
     "SendItem": items.send_item,
+    "UpdateItem": changes.update_item,
 }
 """What is served; a further operation is one entry and its function."""
 _WITHOUT_ITEMS = frozenset({"SendItem", "DeleteItem"})
@@ -123,7 +126,7 @@ def _mailbox(caller: Caller, organization: Organization, sid: Element | None) ->
     return found, found.owner
 
 
-def _response(request: Request, name: str, answers: Iterator[Element | EwsError]) -> Element:
+def _response(request: Request, name: str, answers: Iterator[Element | tuple[Element, ...] | EwsError]) -> Element:
     """The operation's answer: one response message for each item."""
     rows = soap.element(soap.m("ResponseMessages"))
     for answer in answers:
@@ -138,7 +141,7 @@ def _response(request: Request, name: str, answers: Iterator[Element | EwsError]
             row.set("ResponseClass", "Success")
             row.append(soap.element(soap.m("ResponseCode"), "NoError"))
             if name not in _WITHOUT_ITEMS:
-                row.append(answer)
+                row.extend(answer if isinstance(answer, tuple) else (answer,))
         rows.append(row)
     return soap.element(soap.m(f"{name}Response"), children=[rows])
 

@@ -289,10 +289,4 @@ def list_attachments(call: Call) -> Answer:
 def get_mime(call: Call) -> Answer:
     """GET /users/{id}/messages/{id}/$value: the message as it came over SMTP, else written from its properties."""
     _, row = _message(call)
-    if (kept := row.get("_mime")) is not None:
-        tenant, identity = kept
-        stored = call.directory.get(tenant, "mime", identity, fresh=True)
-        content = base64.b64decode(stored["content"]) if stored else b""
-    else:
-        content = mail_as_mime.written(row)
-    return Answer(text=content, media_type="text/plain")
+    return Answer(text=mail_as_mime.of(call.directory, row), media_type="text/plain")

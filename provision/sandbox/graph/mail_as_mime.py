@@ -1,6 +1,6 @@
-"""A message that never was MIME, written as MIME: for ``$value`` of messages that Graph or EWS sent.
+"""A message as MIME: as it was handed in, else written from its properties, as messages of Graph or EWS are.
 
-Source: "Get MIME content of a message".
+Sources: "Get MIME content of a message", "MimeContent" (EWS reference).
 """
 
 from __future__ import annotations
@@ -13,11 +13,21 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 
-from provision.sandbox.directory import Document
+from provision.sandbox.directory import Directory, Document
 
 _POLICY = SMTP.clone(max_line_length=900)
 """Long headers stay in one line: Python would put a long Message-ID behind a line's end."""
 _HEADERS = {"From": "from", "To": "toRecipients", "Cc": "ccRecipients", "Reply-To": "replyTo"}
+
+
+def of(directory: Directory, message: Document) -> bytes:
+    """The MIME content of a stored message."""
+    kept = message.get("_mime")
+    if kept is None:
+        return written(message)
+    tenant, identity = kept
+    stored = directory.get(tenant, "mime", identity, fresh=True)
+    return base64.b64decode(stored["content"]) if stored else b""
 
 
 def written(message: Document) -> bytes:
