@@ -40,7 +40,7 @@ class Holder:
     token: str
     host: str
     boot: str
-    """The machine's boot, where the system tells; a process id means nothing after another boot."""
+    """The machine's boot, and the container where there is one: a process id means nothing in another."""
     pid: int
     started: float
     """When the process began, seconds since 1970; another process may get its id later."""
@@ -278,7 +278,8 @@ def _holder_of(entry: Entry | None) -> Holder | None:
 
 def _boot() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return f"{psutil.boot_time():.0f}"
 

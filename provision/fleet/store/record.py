@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, literal, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, literal, or_, select, update
 
 from provision.errors import InvalidInput, StateUnavailable
 from provision.fleet.outcome import Action, Outcome
 from provision.fleet.store.database import Database
 from provision.fleet.store.fitting import fit
-from provision.fleet.store.tables import JOBS, LATEST, ROWS, RUNS, TENANTS, now, upsert
+from provision.fleet.store.tables import JOBS, LATEST, ROWS, RUNS, SCHEMA, TENANTS, now, upsert
 from provision.fleet.store.values import Claim, Recorded, Run
 from provision.fleet.tenant import Tenant
-from provision.journal.lease import LeaseLost
+from provision.journal.lease import Holder, LeaseLost
 
 SECONDS = 60.0
 """How long a worker may be silent before another takes its tenant over."""
 _PAGE = 500
+_T = TypeVar("_T")
 
 
 class FleetStore:
@@ -73,9 +74,13 @@ class FleetStore:
         if len(rows) < len(tenants):
             twice, _ = Counter(tenant.key for tenant in tenants).most_common(1)[0]
             raise InvalidInput(f"The tenant {twice} stands twice in a run.", remedy="Correct the fleet file.")
-        mark = secrets.token_hex(3)
+        mark = secrets.token_hex(4)
 
-        def work(connection: Connection, _again: bool) -> Run:
+        def work(connection: Connection, again: bool) -> Run:
+            made = select(RUNS).where(RUNS.c.fleet == fleet, RUNS.c.id.endswith(mark))
+            if again and (row := connection.execute(made).one_or_none()):
+                return _run(row)
+            connection.execute(_turn())
             begun = connection.execute(select(now())).scalar_one()
             run = Run(f"{_moment(begun):%Y%m%dt%H%M%S}-{mark}", fleet, action, fit(options), _moment(begun))
             values = {"id": run.id, "fleet": fleet, "action": action, "options": run.options, "begun": begun}
@@ -134,19 +139,27 @@ class FleetStore:
             seconds: how long this worker may be silent (``beat``) before another takes over.
 
         Returns:
-            None when somebody who lives has it, when it is done, or when the run has ended.
+            None when somebody who lives has it, when it is done, or when the run has ended. A process of this machine
+            that is no more is known to be dead at once; of others only the time of their lease tells.
 
         Raises:
             StateUnavailable: there is no such tenant in such a run.
         """
-        holder = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(8)}"
+        holder = json.dumps(asdict(Holder.this_process()))
 
         def work(connection: Connection, again: bool) -> Claim | None:
             if again and (had := self._had(connection, run_id, key, holder, seconds)):
                 return had
-            taken = connection.execute(_taking(connection, run_id, key, holder, seconds)).one_or_none()
+            taken = connection.execute(_taking(connection, run_id, key, holder, seconds=seconds)).one_or_none()
             if taken is None:
                 self._require_jobs(connection, run_id, [key])
+                dead = _dead(connection, run_id, key)
+                if dead is None:
+                    return None
+                taken = connection.execute(
+                    _taking(connection, run_id, key, holder, seconds=seconds, dead=dead)
+                ).one_or_none()
+            if taken is None:
                 return None
             counted = (
                 update(JOBS)
@@ -182,6 +195,8 @@ class FleetStore:
         Raises:
             LeaseLost: another has the tenant; nothing was written.
         """
+        if outcome.key != claim.key:
+            raise ValueError("a claim on another tenant")
         document = fit(outcome.document())
 
         def work(connection: Connection, _again: bool) -> None:
@@ -280,6 +295,39 @@ class FleetStore:
         statement = statement.where(RUNS.c.fleet == fleet, JOBS.c.key == key, JOBS.c.status.is_not(None))
         return [_recorded(row) for row in self._rows(statement.order_by(JOBS.c.at.desc()))]
 
+    def prune(self, fleet: str, *, keep_runs: int) -> int:
+        """Takes old runs of a fleet away.
+
+        A run that was not ended stays, and so does the latest word on each tenant: a run that has it shrinks to that.
+
+        Args:
+            fleet: the fleet.
+            keep_runs: how many of the newest runs of each action stay whole; at least 1.
+
+        Returns:
+            How many runs are gone altogether.
+        """
+        if keep_runs < 1:
+            raise InvalidInput(f"{keep_runs} runs cannot be kept.", remedy="Keep at least 1.")
+        ended: dict[str, list[str]] = {}
+        for run in self.runs(fleet):
+            ended.setdefault(run.action, []).append(run.id)
+        old = [run_id for ids in ended.values() for run_id in ids[keep_runs:]]
+        gone = sum(self._database.write(partial(self._pruned, run_id)) for run_id in old)
+        if old:
+            self._database.write(_without_unused_rows)
+        return gone
+
+    @staticmethod
+    def _pruned(run_id: str, connection: Connection, _again: bool) -> int:
+        """One old run, in a transaction of its own, so that others wait for a short time only."""
+        of_it = (LATEST.c.run == JOBS.c.run, LATEST.c.key == JOBS.c.key, RUNS.c.id == JOBS.c.run)
+        latest = select(1).where(*of_it, LATEST.c.fleet == RUNS.c.fleet, LATEST.c.action == RUNS.c.action).exists()
+        over = select(RUNS.c.id).where(RUNS.c.id == run_id, RUNS.c.ended.is_not(None))
+        connection.execute(delete(JOBS).where(JOBS.c.run.in_(over), ~latest))
+        empty = ~select(1).where(JOBS.c.run == RUNS.c.id).exists()
+        return connection.execute(delete(RUNS).where(RUNS.c.id.in_(over), empty)).rowcount
+
     # What outlives a worker's machine
 
     def kept(self, fleet: str, key: str) -> dict[str, Any]:
@@ -360,11 +408,34 @@ class FleetStore:
 
 _OPEN = or_(JOBS.c.status.is_(None), JOBS.c.status == "not-tried")
 _NEWEST = (RUNS.c.begun.desc(), RUNS.c.id.desc())
+
+
+def _turn() -> Any:
+    """Lets one at a time begin a run or take old ones away: a row that one counts on the other may think unused."""
+    return select(SCHEMA.c.version).with_for_update()
+
+
+def _without_unused_rows(connection: Connection, _again: bool) -> None:
+    connection.execute(_turn())
+    connection.execute(delete(ROWS).where(ROWS.c.digest.not_in(select(JOBS.c.digest))))
+
+
 _FREE: dict[str, Any] = {"until": None, "holder": None}
 
 
-def _taking(connection: Connection, run_id: str, key: str, holder: str, seconds: float) -> Any:
-    """The one statement that takes a lease, or nothing when it is held or there is nothing to do."""
+def _taking(
+    connection: Connection, run_id: str, key: str, holder: str, *, seconds: float, dead: int | None = None
+) -> Any:
+    """The one statement that takes a lease, or nothing when it is held or there is nothing to do.
+
+    Args:
+        connection: where it will run.
+        run_id: the run.
+        key: the tenant.
+        holder: who takes it.
+        seconds: for how long.
+        dead: the fencing token of a holder that is known to be no more.
+    """
     of_it = (JOBS.c.run == run_id, JOBS.c.key == key, RUNS.c.ended.is_(None), _OPEN)
     values = [RUNS.c.fleet, JOBS.c.key, literal(1), JOBS.c.run, literal(holder), now() + seconds]
     columns = [TENANTS.c.fleet, TENANTS.c.key, TENANTS.c.token, TENANTS.c.run, TENANTS.c.holder, TENANTS.c.until]
@@ -372,8 +443,21 @@ def _taking(connection: Connection, run_id: str, key: str, holder: str, seconds:
     return insert.on_conflict_do_update(
         index_elements=[TENANTS.c.fleet, TENANTS.c.key],
         set_={"token": TENANTS.c.token + 1, "run": run_id, "holder": holder, "until": now() + seconds},
-        where=or_(TENANTS.c.until.is_(None), TENANTS.c.until < now()),
+        where=or_(TENANTS.c.until.is_(None), TENANTS.c.until < now(), TENANTS.c.token == dead),
     ).returning(TENANTS.c.fleet, TENANTS.c.token)
+
+
+def _dead(connection: Connection, run_id: str, key: str) -> int | None:
+    """The fencing token of a tenant's holder, when it was a process of this machine and is no more."""
+    fleet = select(RUNS.c.fleet).where(RUNS.c.id == run_id).scalar_subquery()
+    held = select(TENANTS.c.token, TENANTS.c.holder).where(
+        TENANTS.c.fleet == fleet, TENANTS.c.key == key, TENANTS.c.holder.is_not(None)
+    )
+    row = connection.execute(held).one_or_none()
+    if row is None:
+        return None
+    holder = Holder(**json.loads(row.holder))
+    return row.token if holder.is_here and not holder.lives else None
 
 
 def _held(claim: Claim) -> tuple[Any, ...]:
@@ -406,6 +490,6 @@ def _digest(document: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()[:16]
 
 
-def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def _slices(keys: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(keys), _PAGE):
         yield keys[start : start + _PAGE]

@@ -58,14 +58,15 @@ JOBS = Table(
     METADATA,
     Column("run", _KEY, ForeignKey(RUNS.c.id, ondelete="CASCADE"), primary_key=True),
     Column("key", _KEY, primary_key=True),
-    Column("digest", LargeBinary, ForeignKey(ROWS.c.digest), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("token", BigInteger),
     Column("status", Text),
     Column("outcome", _DOCUMENT),
     Column("at", Double),
 )
-"""A tenant in a run; ``token`` is the fencing token of who wrote the outcome."""
+"""A tenant in a run; ``token`` is the fencing token of who wrote the outcome. ``digest`` names a row without a foreign
+key, which would want an index as large as the table; ``FleetStore.prune`` takes rows away that no job names."""
 
 TENANTS = Table(
     "provision_fleet_tenants",
