@@ -42,10 +42,15 @@ def prepare(url: str) -> Path:
         InvalidInput: the URL names no absolute path.
         StateUnavailable: the file cannot be made, is on a network file system, or others can read it.
     """
-    path = re.sub(r"^sqlite:/*(?=/|[A-Za-z]:)", "", url)
-    file = Path(path)
-    if not file.is_absolute():
+    named = re.fullmatch(r"sqlite:///+([^/].*)", url)
+    if named is None:
         raise InvalidInput(f"The fleet's store {url!r} names no file.", remedy="Write sqlite:///full/path/to/file.db.")
+    file = Path(named[1] if re.match("[A-Za-z]:", named[1]) else f"/{named[1]}")
+    if (kind := _file_system(file)).removeprefix("fuse.") in NETWORK or kind == "fuse.sshfs":
+        raise StateUnavailable(
+            f"The fleet's store {file} is on a network file system ({kind}), on which SQLite loses writes.",
+            remedy="Name a local file, or a PostgreSQL database for several machines.",
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
@@ -58,11 +63,6 @@ def prepare(url: str) -> Path:
     if mode & 0o077 and os.name != "nt":
         raise StateUnavailable(
             f"The fleet's store {file} can be read or written by others.", remedy=f"chmod 600 {file}"
-        )
-    if (kind := _file_system(file)).removeprefix("fuse.") in NETWORK or kind == "fuse.sshfs":
-        raise StateUnavailable(
-            f"The fleet's store {file} is on a network file system ({kind}), on which SQLite loses writes.",
-            remedy="Name a local file, or a PostgreSQL database for several machines.",
         )
     return file
 
