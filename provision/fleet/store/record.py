@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, literal, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, update
 
 from provision.errors import InvalidInput, StateUnavailable
 from provision.fleet.outcome import Action, Outcome
@@ -281,6 +281,17 @@ class FleetStore:
         it = (JOBS.c.run == run_id, JOBS.c.key == key)
         rows = self._rows(select(JOBS.c.outcome).where(*it, ~_OPEN))
         return Outcome.of_document(rows[0].outcome) if rows else None
+
+    def counts(self, run: Run) -> dict[str, int]:
+        """How many of a run's tenants have which status; those without an outcome count as ``not-tried``."""
+        status = func.coalesce(JOBS.c.status, "not-tried").label("status")
+        statement = select(status, func.count().label("tenants")).where(JOBS.c.run == run.id).group_by(status)
+        return {row.status: row.tenants for row in self._rows(statement.order_by(status))}
+
+    def at_work(self, run: Run) -> int:
+        """On how many of a run's tenants somebody works now; of who does not show that it lives, its lease tells."""
+        held = (TENANTS.c.fleet == run.fleet, TENANTS.c.run == run.id, TENANTS.c.until >= now())
+        return int(self._rows(select(func.count().label("held")).where(*held))[0].held)
 
     def latest(self, fleet: str, action: Action) -> Iterator[Recorded]:
         """Each tenant's latest outcome of an action, by key, whichever run it was in; ``not-tried`` is none."""
