@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provision.cli import fleet_file, fleet_run
+from provision.cli import fleet_file, fleet_run, fleet_runs
 
 
 def add_commands(subparsers: Any) -> None:
@@ -13,3 +13,4 @@ def add_commands(subparsers: Any) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     fleet_file.add_commands(commands)
     fleet_run.add_commands(commands)
+    fleet_runs.add_commands(commands)
