@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from sqlalchemy import text
@@ -48,10 +50,10 @@ def claims(name: str, address: str, store: FleetStore) -> bool:
     """Tenants claimed and finished in a second by all workers together."""
     run = store.begin("bench", "up", tenants(CLAIMED), {})
     keys = store.left(run)
-    gate = multiprocessing.get_context("spawn").Barrier(WORKERS + 1)
+    spawn = multiprocessing.get_context("spawn")
+    gate, spent = spawn.Barrier(WORKERS + 1), spawn.SimpleQueue()
     started = [
-        multiprocessing.get_context("spawn").Process(target=_work, args=(address, run.id, keys[part::WORKERS], gate))
-        for part in range(WORKERS)
+        spawn.Process(target=_work, args=(address, run.id, keys[part::WORKERS], gate, spent)) for part in range(WORKERS)
     ]
     for process in started:
         process.start()
@@ -59,9 +61,11 @@ def claims(name: str, address: str, store: FleetStore) -> bool:
     began = time.monotonic()
     for process in started:
         process.join()
-    each = CLAIMED / (time.monotonic() - began)
+    seconds = time.monotonic() - began
+    processor = sum(spent.get() for _ in started) / CLAIMED
+    each = CLAIMED / seconds
     assert not store.left(run)
-    note = f"{each:.0f} tenants claimed and finished in a second by {WORKERS} processes, floor {CLAIMS_PER_SECOND:.0f}"
+    note = f"{each:.0f} tenants claimed and finished in a second, {processor * 1000:.1f} ms of processor time each"
     return line(f"store-claim-{name}", CLAIMS_PER_SECOND / each, 1.0, note)
 
 
@@ -145,13 +149,15 @@ def line(name: str, ratio: float, goal: float, note: str) -> bool:
     return ratio <= goal
 
 
-def _work(address: str, run: str, keys: list[str], gate: object) -> None:
+def _work(address: str, run: str, keys: list[str], gate: Barrier, spent: SimpleQueue[float]) -> None:
     store = open_fleet_store(environ={"PROVISION_FLEET_STORE": address})
-    gate.wait()  # type: ignore[attr-defined]
+    gate.wait()
+    began = time.process_time()
     for key in keys:
         claim = store.claim(run, key)
         assert claim is not None
         store.finish(claim, Outcome(key, "up", "changed", attempt=claim.attempt))
+    spent.put(time.process_time() - began)
 
 
 @contextlib.contextmanager

@@ -60,13 +60,19 @@ class Database:
         self._engine: tuple[int, Engine] | None = None
         self._answered = False
 
-    def write(self, work: Work[_T]) -> _T:
-        """Does something in one transaction, which is committed when this returns."""
-        return self._tried(work, writes=True)
+    def write(self, work: Work[_T], *, lasting: bool = True) -> _T:
+        """Does something in one transaction, which is committed when this returns.
+
+        Args:
+            work: see ``Work``.
+            lasting: whether it must outlast a power cut of the machine. What means nothing once its processes are gone
+                need not, where the database is a file on the same machine.
+        """
+        return self._tried(work, "lasting" if lasting else "passing")
 
     def read(self, work: Work[_T]) -> _T:
         """Reads in one transaction."""
-        return self._tried(work, writes=False)
+        return self._tried(work, "none")
 
     def close(self) -> None:
         """Closes the connections; the next call opens another."""
@@ -75,7 +81,7 @@ class Database:
                 self._engine[1].dispose()
             self._engine = None
 
-    def _tried(self, work: Work[_T], *, writes: bool) -> _T:
+    def _tried(self, work: Work[_T], writes: str) -> _T:
         began, tries = time.monotonic(), 0
         while True:
             try:

@@ -54,5 +54,7 @@ def told(failure: DBAPIError, place: Server) -> ProvisionError:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("store_writes"):
+    if (
+        connection.get_execution_options().get("store_writes", "none") != "none"
+    ):  # workers outlive the server: all is lasting
         connection.exec_driver_sql(BEGIN, (f"{WAIT * 1000:.0f}ms",))

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, update
@@ -89,7 +89,7 @@ class FleetStore:
                 found = {key: fit(rows[key]) for key in keys}
                 digests = {key: _digest(document) for key, document in found.items()}
                 new = {digests[key]: {"digest": digests[key], "document": found[key]} for key in keys}
-                connection.execute(upsert(connection, ROWS).on_conflict_do_nothing(), list(new.values()))
+                connection.execute(upsert(connection.dialect.name, ROWS).on_conflict_do_nothing(), list(new.values()))
                 connection.execute(
                     JOBS.insert(), [{"run": run.id, "key": key, "digest": digests[key], "attempts": 0} for key in keys]
                 )
@@ -150,30 +150,24 @@ class FleetStore:
         def work(connection: Connection, again: bool) -> Claim | None:
             if again and (had := self._had(connection, run_id, key, holder, seconds)):
                 return had
-            taken = connection.execute(_taking(connection, run_id, key, holder, seconds=seconds)).one_or_none()
+            taking = _taking(connection.dialect.name)
+            wanted = {"of_run": run_id, "of_key": key, "by": holder, "seconds": seconds, "dead": None}
+            taken = connection.execute(taking, wanted).one_or_none()
             if taken is None:
                 self._require_jobs(connection, run_id, [key])
                 dead = _dead(connection, run_id, key)
                 if dead is None:
                     return None
-                taken = connection.execute(
-                    _taking(connection, run_id, key, holder, seconds=seconds, dead=dead)
-                ).one_or_none()
+                taken = connection.execute(taking, wanted | {"dead": dead}).one_or_none()
             if taken is None:
                 return None
-            counted = (
-                update(JOBS)
-                .where(JOBS.c.run == run_id, JOBS.c.key == key, _OPEN)
-                .values(attempts=JOBS.c.attempts + 1)
-                .returning(JOBS.c.attempts)
-            )
-            attempts = connection.execute(counted).scalar_one_or_none()
+            attempts = connection.execute(_COUNTING, {"of_run": run_id, "of_key": key}).scalar_one_or_none()
             if attempts is None:  # done by the one whom we waited for
                 connection.rollback()
                 return None
             return Claim(run_id, taken.fleet, key, taken.token, attempts, seconds)
 
-        return self._database.write(work)
+        return self._database.write(work, lasting=False)
 
     def beat(self, claim: Claim) -> None:
         """Shows that the worker lives: the lease begins anew.
@@ -183,11 +177,10 @@ class FleetStore:
         """
 
         def work(connection: Connection, _again: bool) -> None:
-            statement = update(TENANTS).where(*_held(claim)).values(until=now() + claim.seconds)
-            if not connection.execute(statement).rowcount:
+            if not connection.execute(_BEATING, _of(claim) | {"seconds": claim.seconds}).rowcount:
                 raise _lost(claim)
 
-        self._database.write(work)
+        self._database.write(work, lasting=False)
 
     def finish(self, claim: Claim, outcome: Outcome) -> None:
         """Writes down what became of a tenant and gives its lease back, both or neither.
@@ -200,13 +193,13 @@ class FleetStore:
         document = fit(outcome.document())
 
         def work(connection: Connection, _again: bool) -> None:
-            if not connection.execute(update(TENANTS).where(*_held(claim)).values(_FREE)).rowcount:
+            if not connection.execute(_LEAVING, _of(claim)).rowcount:
                 written = select(JOBS.c.token).where(JOBS.c.run == claim.run, JOBS.c.key == claim.key)
                 if connection.execute(written).scalar_one_or_none() == claim.token:
                     return  # by this claim: the answer was lost on its way
                 raise _lost(claim)
-            values = {"status": outcome.status, "outcome": document, "at": now(), "token": claim.token}
-            connection.execute(update(JOBS).where(JOBS.c.run == claim.run, JOBS.c.key == claim.key).values(values))
+            values = {"status": outcome.status, "outcome": document, "token": claim.token}
+            connection.execute(_FINISHING, values | {"of_run": claim.run, "of_key": claim.key})
             self._point(connection, claim.run, [outcome])
 
         self._database.write(work)
@@ -219,8 +212,7 @@ class FleetStore:
         """
 
         def work(connection: Connection, _again: bool) -> None:
-            ours = (TENANTS.c.fleet == claim.fleet, TENANTS.c.key == claim.key, TENANTS.c.token == claim.token)
-            if not connection.execute(update(TENANTS).where(*ours).values(_FREE)).rowcount:
+            if not connection.execute(_GIVING_BACK, _of(claim)).rowcount:
                 raise _lost(claim)
 
         self._database.write(work)
@@ -256,13 +248,12 @@ class FleetStore:
     def _record(self, run_id: str, outcomes: Sequence[Outcome]) -> None:
         latest = {outcome.key: outcome for outcome in outcomes}  # in the order of keys nobody waits in a circle
         values = [
-            {"of": key, "status": latest[key].status, "outcome": fit(latest[key].document())} for key in sorted(latest)
+            {"of_run": run_id, "of_key": key, "status": latest[key].status, "outcome": fit(latest[key].document())}
+            for key in sorted(latest)
         ]
-        statement = update(JOBS).where(JOBS.c.run == run_id, JOBS.c.key == bindparam("of"), JOBS.c.token.is_(None))
-        statement = statement.values(status=bindparam("status"), outcome=bindparam("outcome"), at=now())
 
         def work(connection: Connection, _again: bool) -> None:
-            connection.execute(statement, values)
+            connection.execute(_RECORDING, values)
             self._require_jobs(connection, run_id, list(latest))
             self._point(connection, run_id, list(latest.values()))
 
@@ -361,10 +352,10 @@ class FleetStore:
         """
         if (fleet, key) != (claim.fleet, claim.key):
             raise ValueError("a claim on another tenant")
+        kept = fit(document)
 
         def work(connection: Connection, _again: bool) -> None:
-            statement = update(TENANTS).where(*_held(claim)).values(kept=fit(document))
-            if not connection.execute(statement).rowcount:
+            if not connection.execute(_KEEPING, _of(claim) | {"kept": kept}).rowcount:
                 raise _lost(claim)
 
         self._database.write(work)
@@ -407,17 +398,32 @@ class FleetStore:
         said = sorted(outcome.key for outcome in outcomes if outcome.status != "not-tried")
         if not said:
             return
-        run = connection.execute(select(RUNS.c.fleet, RUNS.c.action).where(RUNS.c.id == run_id)).one()
-        insert = upsert(connection, LATEST)
-        connection.execute(
-            insert.on_conflict_do_update(
-                index_elements=[LATEST.c.fleet, LATEST.c.action, LATEST.c.key], set_={"run": insert.excluded.run}
-            ),
-            [{"fleet": run.fleet, "action": run.action, "key": key, "run": run_id} for key in said],
-        )
+        run = connection.execute(_OF_RUN, {"of_run": run_id}).one()
+        values = [{"fleet": run.fleet, "action": run.action, "key": key, "run": run_id} for key in said]
+        connection.execute(_pointing(connection.dialect.name), values)
 
 
+# The statements that every job needs are made once: making one takes longer than running it.
+_SECONDS = bindparam("seconds", type_=TENANTS.c.until.type)
 _OPEN = or_(JOBS.c.status.is_(None), JOBS.c.status == "not-tried")
+_JOB = (JOBS.c.run == bindparam("of_run"), JOBS.c.key == bindparam("of_key"))
+_OURS = (
+    TENANTS.c.fleet == bindparam("of_fleet"),
+    TENANTS.c.key == bindparam("of_key"),
+    TENANTS.c.token == bindparam("of_token"),
+)
+_HELD = (*_OURS, TENANTS.c.until.is_not(None))
+"""That a claim still stands: nobody took the tenant since, even when the lease ran out."""
+_FREE: dict[str, Any] = {"until": None, "holder": None}
+_COUNTING = update(JOBS).where(*_JOB, _OPEN).values(attempts=JOBS.c.attempts + 1).returning(JOBS.c.attempts)
+_BEATING = update(TENANTS).where(*_HELD).values(until=now() + _SECONDS)
+_LEAVING = update(TENANTS).where(*_HELD).values(_FREE)
+_GIVING_BACK = update(TENANTS).where(*_OURS).values(_FREE)
+_KEEPING = update(TENANTS).where(*_HELD).values(kept=bindparam("kept"))
+_SAID = {"status": bindparam("status"), "outcome": bindparam("outcome"), "at": now()}
+_FINISHING = update(JOBS).where(*_JOB).values(**_SAID, token=bindparam("token"))
+_RECORDING = update(JOBS).where(*_JOB, JOBS.c.token.is_(None)).values(_SAID)
+_OF_RUN = select(RUNS.c.fleet, RUNS.c.action).where(RUNS.c.id == bindparam("of_run"))
 _NEWEST = (RUNS.c.begun.desc(), RUNS.c.id.desc())
 
 
@@ -431,31 +437,32 @@ def _without_unused_rows(connection: Connection, _again: bool) -> None:
     connection.execute(delete(ROWS).where(ROWS.c.digest.not_in(select(JOBS.c.digest))))
 
 
-_FREE: dict[str, Any] = {"until": None, "holder": None}
-
-
-def _taking(
-    connection: Connection, run_id: str, key: str, holder: str, *, seconds: float, dead: int | None = None
-) -> Any:
+@cache
+def _taking(dialect: str) -> Any:
     """The one statement that takes a lease, or nothing when it is held or there is nothing to do.
 
-    Args:
-        connection: where it will run.
-        run_id: the run.
-        key: the tenant.
-        holder: who takes it.
-        seconds: for how long.
-        dead: the fencing token of a holder that is known to be no more.
+    ``dead`` is the fencing token of a holder that is known to be no more.
     """
-    of_it = (JOBS.c.run == run_id, JOBS.c.key == key, RUNS.c.ended.is_(None), _OPEN)
-    values = [RUNS.c.fleet, JOBS.c.key, literal(1), JOBS.c.run, literal(holder), now() + seconds]
+    until = now() + _SECONDS
+    values = [RUNS.c.fleet, JOBS.c.key, literal(1), JOBS.c.run, bindparam("by", type_=TENANTS.c.holder.type), until]
     columns = [TENANTS.c.fleet, TENANTS.c.key, TENANTS.c.token, TENANTS.c.run, TENANTS.c.holder, TENANTS.c.until]
-    insert = upsert(connection, TENANTS).from_select(columns, select(*values).join(RUNS).where(*of_it))
+    open_job = select(*values).join(RUNS).where(*_JOB, RUNS.c.ended.is_(None), _OPEN)
+    insert = upsert(dialect, TENANTS).from_select(columns, open_job)
+    new = {name: insert.excluded[name] for name in ("run", "holder", "until")}
+    free = or_(TENANTS.c.until.is_(None), TENANTS.c.until < now())
+    dead = TENANTS.c.token == bindparam("dead", type_=TENANTS.c.token.type)
     return insert.on_conflict_do_update(
         index_elements=[TENANTS.c.fleet, TENANTS.c.key],
-        set_={"token": TENANTS.c.token + 1, "run": run_id, "holder": holder, "until": now() + seconds},
-        where=or_(TENANTS.c.until.is_(None), TENANTS.c.until < now(), TENANTS.c.token == dead),
+        set_={"token": TENANTS.c.token + 1, **new},
+        where=or_(free, dead),
     ).returning(TENANTS.c.fleet, TENANTS.c.token)
+
+
+@cache
+def _pointing(dialect: str) -> Any:
+    insert = upsert(dialect, LATEST)
+    which = [LATEST.c.fleet, LATEST.c.action, LATEST.c.key]
+    return insert.on_conflict_do_update(index_elements=which, set_={"run": insert.excluded.run})
 
 
 def _dead(connection: Connection, run_id: str, key: str) -> int | None:
@@ -471,10 +478,8 @@ def _dead(connection: Connection, run_id: str, key: str) -> int | None:
     return row.token if holder.is_here and not holder.lives else None
 
 
-def _held(claim: Claim) -> tuple[Any, ...]:
-    """That a claim still stands: nobody took the tenant since, even when the lease ran out."""
-    mine = (TENANTS.c.fleet == claim.fleet, TENANTS.c.key == claim.key, TENANTS.c.token == claim.token)
-    return (*mine, TENANTS.c.until.is_not(None))
+def _of(claim: Claim) -> dict[str, Any]:
+    return {"of_fleet": claim.fleet, "of_key": claim.key, "of_token": claim.token}
 
 
 def _lost(claim: Claim) -> LeaseLost:

@@ -95,15 +95,15 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 
 def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
-    """Durable at each commit; "begin" is the engine's, not the driver's."""
-    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+    for pragma in ("journal_mode = wal", "foreign_keys = on"):
         connection.execute(f"pragma {pragma}").close()
 
 
 def _begin(connection: Connection) -> None:
     """A writer waits for its turn here, not in the middle, where SQLite would have to refuse it."""
-    writes = connection.get_execution_options().get("store_writes")
-    connection.exec_driver_sql("begin immediate" if writes else "begin")
+    writes = connection.get_execution_options().get("store_writes", "none")
+    connection.exec_driver_sql(f"pragma synchronous = {'full' if writes == 'lasting' else 'normal'}")
+    connection.exec_driver_sql("begin" if writes == "none" else "begin immediate")
 
 
 def _file_system(file: Path) -> str:

@@ -11,7 +11,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    Connection,
     Double,
     ForeignKey,
     Index,
@@ -110,6 +109,6 @@ def _now_in_postgres(_element: now, _compiler: Any, **_options: Any) -> str:
     return "cast(extract(epoch from clock_timestamp()) as double precision)"
 
 
-def upsert(connection: Connection, table: Table) -> Any:
-    """An ``insert`` of the connection's database that knows ``on conflict``."""
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+def upsert(dialect: str, table: Table) -> Any:
+    """An ``insert`` that knows ``on conflict``, as each database has its own."""
+    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
