@@ -16,8 +16,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pulumi import automation
 from pulumi.automation.errors import create_command_error
@@ -25,6 +26,9 @@ from semver import VersionInfo
 
 from provision.engine.toolchain import Toolchain
 from provision.errors import Interrupted
+
+if TYPE_CHECKING:
+    from provision.engine.warm import Warm
 
 _TELL_ALL = ("PULUMI_DEBUG_GRPC", "TF_LOG")
 """Beginnings of variables that have the engine or a plugin write whole messages to a log, client secrets in clear:
@@ -43,16 +47,23 @@ class EngineCommand(automation.PulumiCommand):
         toolchain: which one.
         say: given single lines for the user.
         environ: what ``additional_env`` of each run is added to.
+        warm: where programs and plugins come from; the engine starts them without it.
     """
 
     def __init__(
-        self, toolchain: Toolchain, *, say: Callable[[str], None], environ: Mapping[str, str] = os.environ
+        self,
+        toolchain: Toolchain,
+        *,
+        say: Callable[[str], None],
+        environ: Mapping[str, str] = os.environ,
+        warm: Warm | None = None,
     ) -> None:
         # Not calling super().__init__: it starts the CLI to ask for the version.
         self.command = str(toolchain.command)
         self.version = VersionInfo.parse(toolchain.version)
         self._say = say
         self._environ = environ
+        self._warm = warm
         self._said: set[str] = set()
 
     def _discreet(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -96,6 +107,20 @@ class EngineCommand(automation.PulumiCommand):
             Interrupted: this process was interrupted; the engine has finished what it had begun.
         """
         environment = self._discreet({**self._environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
+        if self._warm is None:
+            return self._run(args, cwd, environment, (on_output, on_error), given)
+        engine = Path(self.command).parent
+        with self._warm.beside(args[0], engine, environment, cwd, self._say) as (further, variables):
+            return self._run([*args, *further], cwd, {**environment, **variables}, (on_output, on_error), given)
+
+    def _run(
+        self,
+        args: list[str],
+        cwd: str,
+        environment: Mapping[str, str],
+        on_line: tuple[Callable[[str], Any] | None, Callable[[str], Any] | None],
+        given: str | None,
+    ) -> automation.CommandResult:
         # A process group of its own: an interruption of ours must reach the engine once, and through us.
         with subprocess.Popen(
             [self.command, "--non-interactive", *args],
@@ -108,7 +133,7 @@ class EngineCommand(automation.PulumiCommand):
             errors="replace",
             start_new_session=True,
         ) as engine:
-            stdout, stderr = _Lines(engine.stdout, on_output), _Lines(engine.stderr, on_error)
+            stdout, stderr = _Lines(engine.stdout, on_line[0]), _Lines(engine.stderr, on_line[1])
             interrupted = False
             if engine.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), engine.stdin:  # why it ended early, its own words will say

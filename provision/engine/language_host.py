@@ -20,11 +20,11 @@ import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 
 def _only_the_protocol(name: str) -> None:
@@ -96,12 +96,36 @@ def plugins_of(python: Path) -> Iterator[dict[str, Any]]:
                 yield {"name": described.parent.name.removeprefix("pulumi_"), **plugin}
 
 
-class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """Answers the engine."""
+class Program(Protocol):
+    """A running program."""
 
-    def __init__(self, engine: str) -> None:
+    def wait(self) -> int:
+        """Waits for its end and gives its exit code, negative for a signal."""
+
+    def kill(self) -> None:
+        """Kills it; nothing when it has ended."""
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """Answers the engine.
+
+    Args:
+        engine: its address, passed on to programs.
+        executor: Pulumi's own script that runs a program; the one beside this file without it.
+        environment: what programs get beside their configuration.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        *,
+        executor: Path | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self._engine = engine
-        self._programs: set[subprocess.Popen[bytes]] = set()
+        self._executor = executor or Path(__file__).with_name(EXECUTOR)
+        self._environment = environment
+        self._programs: set[Program] = set()
         self._lock = threading.Lock()
         self._stopping = False
 
@@ -184,7 +208,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         except NoEnvironment as missing:
             return language_pb2.RunResponse(error=str(missing))
         environment = {
-            **os.environ,
+            **self._environment,
             "PYTHONUNBUFFERED": "1",
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
@@ -192,15 +216,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         with self._lock:
             if self._stopping:
                 return language_pb2.RunResponse(error="stopped")
-            # A session of its own: the engine interrupts this host's process group at the end of each run, and a
-            # program hit by that would print a traceback.
-            program = subprocess.Popen(
-                [str(python), *self._arguments(request)],
-                env=environment,
-                cwd=request.pwd or None,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            program = self.start(python, self._arguments(request), environment, request.pwd or None)
             self._programs.add(program)
         context.add_callback(program.kill)  # the engine gave the call up, or it is over and this does nothing
         code = program.wait()
@@ -212,6 +228,20 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse(bail=True)
         how = f"was killed by signal {-code}" if code < 0 else f"exited with non-zero exit code: {code}"
         return language_pb2.RunResponse(error=f"Program {how}")
+
+    def start(self, python: Path, arguments: list[str], environment: dict[str, str], folder: str | None) -> Program:
+        """Starts the interpreter.
+
+        A session of its own: the engine interrupts this host's process group at the end of each run, and a program hit
+        by that would print a traceback.
+        """
+        return subprocess.Popen(
+            [str(python), *arguments],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def _arguments(self, request: Any) -> list[str]:
         values = {
@@ -226,8 +256,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "organization": request.organization,
         }
         flags = [word for name, value in values.items() if value for word in (f"--{name}", value)]
-        executor = Path(__file__).with_name(EXECUTOR)
-        return ["-u", str(executor), *flags, request.info.entry_point or ".", *request.args]
+        return ["-u", str(self._executor), *flags, request.info.entry_point or ".", *request.args]
 
 
 def serve(engine: str) -> None:

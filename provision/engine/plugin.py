@@ -29,6 +29,8 @@ from provision.engine.toolchain import Toolchain
 from provision.errors import EngineUnavailable, InvalidInput
 
 NAME = "azuread"
+_STAND_IN = "provision.standin"
+"""Started by name only."""
 _EXECUTABLE = f"pulumi-resource-{NAME}"
 _CHOICES = ("auto", "real", "offline")
 _INSTALL_SECONDS = 180.0
@@ -50,6 +52,8 @@ class PluginChoice:
     """The Pulumi home to run with; None leaves the user's."""
     notice: str = ""
     """One line for the user on every run; empty for the real plugin."""
+    module: str | None = None
+    """The Python module that serves it; None for an executable."""
 
 
 def choose_plugin(
@@ -206,7 +210,7 @@ def _stand_in(version: str, environ: Mapping[str, str]) -> PluginChoice:
     home = _stand_in_root(environ) / place
     folder = home / "plugins" / f"resource-{NAME}-v{version}"
     launcher = folder / _EXECUTABLE
-    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m provision.standin "$@"\n'
+    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m {_STAND_IN} "$@"\n'
     try:
         current = launcher.read_text(encoding="utf-8") == text
     except OSError:
@@ -214,4 +218,4 @@ def _stand_in(version: str, environ: Mapping[str, str]) -> PluginChoice:
     if not current:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(launcher, text, mode=0o755)
-    return PluginChoice("offline", version, home, STAND_IN_NOTICE)
+    return PluginChoice("offline", version, home, STAND_IN_NOTICE, _STAND_IN)

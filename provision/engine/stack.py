@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pulumi import automation
@@ -29,6 +29,9 @@ from provision.engine.refusals import locked, refusal
 from provision.engine.state import State
 from provision.engine.toolchain import Toolchain
 from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, StateUnavailable
+
+if TYPE_CHECKING:
+    from provision.engine.warm import Warm
 
 _CHECKPOINT_VERSION = 3
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the value by which Pulumi tags a secret
@@ -77,6 +80,7 @@ class StackRunner:
         on_event: given each event of a run, on other threads but one at a time for each run.
         say: given single lines for the user (a stale lock taken away, the run being stopped).
         environ: the environment that the engine gets beside that.
+        warm: where programs and plugins come from; the engine starts them without it.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class StackRunner:
         on_event: Callable[[Event], None] = lambda _event: None,
         say: Callable[[str], None] = lambda _line: None,
         environ: Mapping[str, str] = os.environ,
+        warm: Warm | None = None,
     ) -> None:
         self._project = project
         self._name = stack
@@ -97,7 +102,7 @@ class StackRunner:
         self._on_event = on_event
         self._say = say
         self._environment = dict(environment)
-        self._command = EngineCommand(toolchain, say=say, environ=environ)
+        self._command = EngineCommand(toolchain, say=say, environ=environ, warm=warm)
 
     def __repr__(self) -> str:
         return f"StackRunner({self._name!r}, project={str(self._project)!r})"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.app import ownership
 from provision.app.adopt import Difference, drift, import_plan
@@ -25,7 +25,7 @@ from provision.app.preflight import Preflight, finish_interrupted_create, prefli
 from provision.app.program import PREFLIGHT_VARIABLE
 from provision.engine.environment import engine_environment
 from provision.engine.events import Event, ResourceStep, RunResult
-from provision.engine.plugin import choose_plugin
+from provision.engine.plugin import NAME, PluginChoice, choose_plugin
 from provision.engine.stack import ImportedResource, StackRunner
 from provision.engine.state import State, open_state
 from provision.engine.toolchain import Toolchain, ensure_engine
@@ -62,6 +62,9 @@ from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
 from provision.settings.plugin import plugin_configuration
 from provision.settings.stack import NAMESPACE, SLOTS, StackSettings
+
+if TYPE_CHECKING:
+    from provision.engine.warm import Template, Warm
 
 Say = Callable[[str], None]
 _OF_ONE_REGISTRATION = tuple(f"{NAMESPACE}:{key}" for key in ("adoptedClientId", "extraScopes"))
@@ -132,6 +135,7 @@ class Onboarding:
         asked: configuration that the command line sets (full key to value).
         say: told single lines on the way.
         environ: the settings and the credential; several with different ones may be at work in one process.
+        template: a process from which programs and plugins start at once; the engine starts them without it.
     """
 
     def __init__(
@@ -144,6 +148,7 @@ class Onboarding:
         asked: Mapping[str, str],
         say: Say,
         environ: Mapping[str, str] = os.environ,
+        template: Template | None = None,
     ) -> None:
         self.project = project
         self.stack = stack
@@ -152,6 +157,7 @@ class Onboarding:
         self._asked = dict(asked)
         self._say = say
         self._environ = environ
+        self._template = template
 
     @classmethod
     def open(cls, request: Request, *, say: Say, environ: Mapping[str, str] = os.environ) -> Onboarding:
@@ -412,7 +418,7 @@ class Onboarding:
         source = runner.config_file.name
         return StackSettings.from_config(config, beside=self.project, source=source, project=runner.project_name)
 
-    def _runner(self, environment: Mapping[str, str]) -> StackRunner:
+    def _runner(self, environment: Mapping[str, str], plugin: PluginChoice | None = None) -> StackRunner:
         return StackRunner(
             project=self.project,
             stack=self.stack,
@@ -425,7 +431,15 @@ class Onboarding:
             on_event=self._show,
             say=self._say,
             environ=self._environ,
+            warm=self._warm(plugin),
         )
+
+    def _warm(self, plugin: PluginChoice | None) -> Warm | None:
+        if self._template is None:
+            return None
+        from provision.engine.warm import Warm
+
+        return Warm(self._template, {NAME: plugin.module} if plugin is not None and plugin.module else {})
 
     def _endpoints(self, settings: StackSettings) -> Endpoints:
         return addresses.resolve(
@@ -464,7 +478,7 @@ class Onboarding:
         with contextlib.ExitStack() as closing:
             graph = closing.enter_context(Graph(credential, endpoints))
             environment |= self._bridge(closing, how, credential, caller, environment)
-            yield _SignedIn(self._runner(environment), config, settings, endpoints, caller, graph)
+            yield _SignedIn(self._runner(environment, plugin), config, settings, endpoints, caller, graph)
 
     def _bridge(
         self,

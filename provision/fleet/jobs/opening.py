@@ -17,6 +17,7 @@ from provision.engine.state import State, backend_url, open_state
 from provision.engine.toolchain import ensure_engine
 from provision.fleet.credentials import environment_for
 from provision.fleet.jobs.job import Job
+from provision.fleet.jobs.warm import template
 from provision.fleet.jobs.workplace import Workplace, with_instance, workplace
 from provision.fleet.kept import Kept
 from provision.onboard.project import find_project
@@ -74,6 +75,7 @@ class Opening:
                 asked={},
                 say=self.say,
                 environ=environ,
+                template=None if job.options.get("cold") else template(),
             )
             opened = OpenStack(self, place, onboarding, kept, state, environ)
             opened.prepare()
