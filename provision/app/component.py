@@ -62,8 +62,11 @@ class MailAppArgs:
 
     display_name: str
     redirect_uri: str
-    scopes: Sequence[str]
-    """Delegated permissions of Microsoft Graph, by name."""
+    scopes: Mapping[str, str]
+    """Delegated permissions of Microsoft Graph, name to id."""
+    graph: str
+    """Object id of Microsoft Graph's service principal in the tenant. Looked up before the run, as the permissions' ids
+    are: an engine that looked it up would carry all that Microsoft Graph publishes, a third of its work."""
     slot_names: Mapping[Slot, str]
     """Display names of the slots' secrets."""
     tenant_id: str
@@ -116,14 +119,13 @@ class MailApp(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MailAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(TYPE, name, None, opts)
-        graph = azuread.get_service_principal_output(client_id=GRAPH_APP_ID, opts=pulumi.InvokeOptions(parent=self))
-        application = self._application(name, args, graph)
+        application = self._application(name, args)
         principal = self._service_principal(name, args, application)
         if args.granted_scopes:
             azuread.ServicePrincipalDelegatedPermissionGrant(
                 f"{name}-consent",
                 service_principal_object_id=principal.object_id,
-                resource_service_principal_object_id=graph.object_id,
+                resource_service_principal_object_id=args.graph,
                 claim_values=list(args.granted_scopes),
                 opts=pulumi.ResourceOptions(
                     parent=self,
@@ -144,13 +146,7 @@ class MailApp(pulumi.ComponentResource):
         passwords = {slot: self._password(name, args, application, slot) for slot in args.slots}
         self._outputs(args, application, passwords.get(args.layout.active))
 
-    def _application(self, name: str, args: MailAppArgs, graph: Any) -> azuread.Application:
-        def accesses(ids: Mapping[str, str]) -> list[azuread.ApplicationRequiredResourceAccessResourceAccessArgs]:
-            return [
-                azuread.ApplicationRequiredResourceAccessResourceAccessArgs(id=ids[scope], type="Scope")
-                for scope in args.scopes
-            ]
-
+    def _application(self, name: str, args: MailAppArgs) -> azuread.Application:
         return azuread.Application(
             f"{name}-application",
             display_name=args.display_name,
@@ -166,7 +162,10 @@ class MailApp(pulumi.ComponentResource):
             required_resource_accesses=[
                 azuread.ApplicationRequiredResourceAccessArgs(
                     resource_app_id=GRAPH_APP_ID,
-                    resource_accesses=graph.oauth2_permission_scope_ids.apply(accesses),
+                    resource_accesses=[
+                        azuread.ApplicationRequiredResourceAccessResourceAccessArgs(id=scope, type="Scope")
+                        for scope in args.scopes.values()
+                    ],
                 )
             ],
             tags=list(args.tags) or None,

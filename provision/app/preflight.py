@@ -57,7 +57,10 @@ class Preflight:
     """Who is signed in, for messages."""
     caller_object_id: str
     redirect_uri: str
+    graph: str
+    """Object id of Microsoft Graph's service principal."""
     scope_ids: dict[str, str]
+    """The wanted permissions, name to id."""
     secret_end: datetime
     """When a secret made now would expire, UTC."""
     can_consent: bool
@@ -155,6 +158,7 @@ def preflight(
         caller=caller.name,
         caller_object_id=caller.object_id,
         redirect_uri=wanted_uri,
+        graph=publishes.object_id,
         scope_ids=scopes,
         secret_end=reckoned.end,
         can_consent=rights.can_consent(caller),

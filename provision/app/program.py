@@ -56,7 +56,8 @@ class Checked:
         return MailAppArgs(
             display_name=settings.display_name,
             redirect_uri=self.found.redirect_uri,
-            scopes=settings.scopes,
+            scopes=self.found.scope_ids,
+            graph=self.found.graph,
             slot_names={slot: product.slot_name(slot) for slot in SLOTS},
             tenant_id=self.found.tenant_id,
             endpoints=self.found.endpoints,

@@ -258,11 +258,11 @@ class StackRunner:
         """
         directory = self._state.directory
         if directory is not None:
-            stacks = directory / ".pulumi" / "stacks" / self.project_name
-            if not any(stacks.glob(f"{self._name}.json*")):
+            if self._is_missing():
                 return {}
+            file = directory / ".pulumi" / "stacks" / self.project_name / f"{self._name}.json"
             try:
-                checkpoint = json.loads((stacks / f"{self._name}.json").read_text(encoding="utf-8"))
+                checkpoint = json.loads(file.read_text(encoding="utf-8"))
                 if checkpoint["version"] == _CHECKPOINT_VERSION:
                     return dict(checkpoint["checkpoint"].get("latest") or {})
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -398,6 +398,9 @@ class StackRunner:
     def _guarded(self, run: Callable[[Collector], _Result], *, create: bool) -> tuple[_Result, Collector]:
         """Runs something; makes a missing stack, takes away a dead run's lock, and gives a failure its meaning."""
         may_create, may_unlock, may_restore = create, True, True
+        if may_create and self._is_missing():
+            may_create = False
+            self.ensure()
         while True:
             collector = Collector(self._on_event)
             with _ErrorFile(self._environment) as error_file:
@@ -420,6 +423,14 @@ class StackRunner:
                     continue
             may_create = False
             self.ensure()
+
+    def _is_missing(self) -> bool:
+        """Whether it is known, without an engine, that the stack is not there: in a directory, by its name."""
+        directory = self._state.directory
+        if directory is None:
+            return False
+        stacks = directory / ".pulumi" / "stacks" / self.project_name
+        return not any(stacks.glob(f"{self._name}.json*"))
 
     def _meaning(
         self, failure: automation.CommandError, diagnostics: Sequence[Diagnostic], error_file: Path
