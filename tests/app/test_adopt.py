@@ -15,7 +15,7 @@ SETTINGS = StackSettings.from_config({"office365-mail:companyCode": "Acme"})
 URI = "https://my.cloudex.app/Acme/Services/Office365Callback.aspx"
 IDS = {"Mail.Send": "1", "User.Read": "2", "offline_access": "3"}
 END = datetime(2028, 11, 23, tzinfo=UTC)
-FOUND = Preflight(of_cloud("public"), "t", "ada", "o", URI, IDS, END, can_consent=True, must_own=False)
+FOUND = Preflight(of_cloud("public"), "t", "ada", "o", URI, "graph", IDS, END, can_consent=True, must_own=False)
 GRANT = Grant("g", "client", "graph", "AllPrincipals", ("Mail.Send", "User.Read", "offline_access"))
 RIGHT = Application(
     object_id="o",
