@@ -66,9 +66,13 @@ def add_commands(subparsers: Any) -> None:
 
     faults = commands.add_parser("faults", help="make the weather: refusals, delays, lost answers, clock skew")
     actions = faults.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _command(actions, "list", _faults_list, "show rules, conditions and parked requests, as JSON")
+    shown = _command(actions, "list", _faults_list, "show rules, conditions and parked requests, as JSON")
     set_faults = _command(actions, "set", _faults_set, "replace the rules, change conditions")
-    set_faults.add_argument("faults", help='JSON, "-" for standard input: {"rules": […], "conditions": {…}}')
+    set_faults.add_argument(
+        "faults", help='JSON, "-" for standard input: {"rules": […], "conditions": {…}, "limits": 1}'
+    )
+    for parser in (shown, set_faults):
+        parser.add_argument("--tenant", metavar="TENANT", help="the rules of one tenant (its id or domain) alone")
     _command(actions, "clear", _faults_clear, "fair weather; parked requests go on")
     release = _command(actions, "release", _faults_release, "let parked requests go on")
     release.add_argument("--id", type=int, help="only this one")
@@ -191,6 +195,10 @@ def _status(arguments: argparse.Namespace) -> int:
         print(f"  fault {rule['name']}: {rule['action']}, seen {rule['seen']}, hit {rule['hits']}")
     for name, value in status["conditions"].items():
         print(f"  {name}: {value:g} s")
+    if status["limits"]:
+        print(f"  Microsoft's service limits: {status['limits']:g} of each")
+    if status["tenantsWithWeather"]:
+        print(f"  tenants with weather of their own: {status['tenantsWithWeather']}")
     for held in status["held"]:
         print(
             f"  parked {held['id']}: {held['method']} {held['path']} ({held['phase']} the work, fault {held['rule']})"
@@ -233,8 +241,12 @@ def _env(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _faults_of(arguments: argparse.Namespace) -> str:
+    return f"tenants/{arguments.tenant}/faults" if arguments.tenant else "faults"
+
+
 def _faults_list(arguments: argparse.Namespace) -> int:
-    print(json.dumps(_ask(arguments, "GET", "faults"), indent=1))
+    print(json.dumps(_ask(arguments, "GET", _faults_of(arguments)), indent=1))
     return 0
 
 
@@ -244,7 +256,7 @@ def _faults_set(arguments: argparse.Namespace) -> int:
         faults = json.loads(text)
     except ValueError as error:
         raise InvalidInput(f"The faults are not JSON: {error}.") from None
-    print(json.dumps(_ask(arguments, "PUT", "faults", faults), indent=1))
+    print(json.dumps(_ask(arguments, "PUT", _faults_of(arguments), faults), indent=1))
     return 0
 
 

@@ -50,6 +50,12 @@ def add_tenants(commands: Any, add: AddCommand, ask: Ask) -> None:
     shape.add_argument(
         "--fleet-file", type=Path, metavar="FILE", help="write a fleet file; the secrets go into files beside it (0600)"
     )
+    trouble = add(actions, "trouble", lambda arguments: _trouble(arguments, ask), "bring tenants into lasting trouble")
+    trouble.add_argument("tenant", nargs="*", help="its id or one of its domains; without any: what there is")
+    wanted = trouble.add_mutually_exclusive_group()
+    wanted.add_argument("--begin", metavar="KIND", help="for example secret-expired; without tenants all are listed")
+    wanted.add_argument("--end", metavar="KIND", help="put everything back")
+    trouble.add_argument("--client-id", help="the application that suffers (default: the tenant's admin application)")
     delete = add(actions, "delete", lambda arguments: _delete(arguments, ask), "remove them with everything in them")
     delete.add_argument("tenant", nargs="+", help="its id or one of its domains")
 
@@ -99,6 +105,23 @@ def _batches(arguments: argparse.Namespace, ask: Ask) -> Any:
         body = {"count": count, "prefix": arguments.prefix, "edition": arguments.edition}
         yield ask(arguments, "POST", "tenants", body)
         left -= count
+
+
+def _trouble(arguments: argparse.Namespace, ask: Ask) -> int:
+    if not arguments.tenant:
+        known = ask(arguments, "GET", "troubles")
+        print(report.table(("Trouble", "What it is"), list(known["kinds"].items())))
+        for tenant, kinds in known["tenants"].items():
+            print(f"{tenant}: {', '.join(kinds)}")
+        return 0
+    if not (arguments.begin or arguments.end):
+        raise InvalidInput("Neither --begin nor --end is given.", remedy="Name a kind of trouble with one of them.")
+    method, kind = ("PUT", arguments.begin) if arguments.begin else ("DELETE", arguments.end)
+    body = {"clientId": arguments.client_id} if arguments.begin and arguments.client_id else None
+    for tenant in arguments.tenant:
+        told = ask(arguments, method, f"tenants/{tenant}/troubles/{kind}", body)
+        print(f"{tenant}: {', '.join(told['troubles']) or 'no trouble'}")
+    return 0
 
 
 def _delete(arguments: argparse.Namespace, ask: Ask) -> int:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from provision.sandbox import people
+from provision.sandbox import people, troubles
 from provision.sandbox.ews import switches
 from provision.sandbox.exchange import organization
 from provision.sandbox.faults import BadRule
@@ -35,6 +35,7 @@ class Control:
         self._world = world
         self._tenancy = tenancy
         self._issuer = issuer
+        self._trouble = troubles.Troubles(world.directory, world.weather)
 
     def routes(self) -> list[Route]:
         """The routes, each behind the token."""
@@ -53,6 +54,11 @@ class Control:
             ("DELETE", "tenants/{tenant}", self._delete_tenant),
             ("POST", "ci-token", self._ci_token),
             ("POST", "tenants/{tenant}/people", self._make_people),
+            ("GET", "tenants/{tenant}/faults", self._tenant_faults),
+            ("PUT", "tenants/{tenant}/faults", self._set_tenant_faults),
+            ("GET", "troubles", self._troubles),
+            ("PUT", "tenants/{tenant}/troubles/{kind}", self._begin_trouble),
+            ("DELETE", "tenants/{tenant}/troubles/{kind}", self._end_trouble),
             ("PUT", "tenants/{tenant}/mail", self._set_mail),
             ("PUT", "tenants/{tenant}/ews", self._set_ews),
             ("POST", "tenants/{tenant}/onpremises", self._make_accounts),
@@ -98,13 +104,40 @@ class Control:
 
     async def _set_faults(self, request: Request) -> Response:
         body = await _object(request)
-        if unknown := set(body) - {"rules", "conditions"}:
-            raise BadRule(f"unknown key {sorted(unknown)[0]!r}; faults are set by: rules, conditions")
+        if unknown := set(body) - {"rules", "conditions", "limits"}:
+            raise BadRule(f"unknown key {sorted(unknown)[0]!r}; faults are set by: rules, conditions, limits")
         if "rules" in body:
             self._world.weather.set_rules(body["rules"])
         if "conditions" in body:
             self._world.weather.set_conditions(body["conditions"])
+        if "limits" in body:
+            self._world.weather.set_limits(body["limits"])
         return JSONResponse(self._world.weather.describe())
+
+    async def _tenant_faults(self, request: Request) -> Response:
+        tenant = self._tenant(request)
+        told = {"rules": self._world.weather.tenant_rules(tenant), "troubles": self._trouble.of(tenant)}
+        return JSONResponse(told)
+
+    async def _set_tenant_faults(self, request: Request) -> Response:
+        body = await _object(request)
+        if set(body) != {"rules"} or not isinstance(body["rules"], list):
+            raise BadRule("the faults of one tenant are set by a list 'rules'")
+        self._world.weather.set_tenant_rules(self._tenant(request), body["rules"])
+        return await self._tenant_faults(request)
+
+    async def _troubles(self, request: Request) -> Response:  # noqa: ARG002
+        told = {"kinds": {kind: one.about for kind, one in troubles.KINDS.items()}, "tenants": self._trouble.all()}
+        return JSONResponse(told)
+
+    async def _begin_trouble(self, request: Request) -> Response:
+        body = await _object(request)
+        self._trouble.begin(self._tenant(request), request.path_params["kind"], body.pop("clientId", None), body)
+        return await self._tenant_faults(request)
+
+    async def _end_trouble(self, request: Request) -> Response:
+        self._trouble.end(self._tenant(request), request.path_params["kind"])
+        return await self._tenant_faults(request)
 
     async def _clear_faults(self, request: Request) -> Response:  # noqa: ARG002
         self._world.weather.clear()
@@ -158,7 +191,7 @@ class Control:
 
     def _tenant(self, request: Request) -> str:
         name = request.path_params["tenant"]
-        found = self._world.directory.tenant(name)
+        found = self._world.directory.tenant(name, gone=True)
         if found is None:
             raise BadRule(f"there is no tenant {name}")
         return str(found["id"])

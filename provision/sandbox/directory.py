@@ -109,6 +109,7 @@ class Change:
 
 _VERSION = 1
 """Of the file; a file of a lower one is brought up to it when it is opened."""
+_GONE = "_gone"
 _SHARED = "_shared"
 """Names the part of a document that it has in common with those of other tenants."""
 _ADD_KEY = "INSERT OR IGNORE INTO object_key VALUES (?, ?, ?, ?, ?)"
@@ -234,8 +235,11 @@ class Directory:
                 ((str(name).lower(), tenant) for name in document.get("domains", ())),
             )
 
-    def tenant(self, name: str) -> Document | None:
-        """A tenant's document by its id or one of its verified domains, with ``id`` and ``domain``; else None."""
+    def tenant(self, name: str, *, gone: bool = False) -> Document | None:
+        """A tenant's document by its id or one of its verified domains, with ``id`` and ``domain``; else None.
+
+        ``gone`` finds one too that its customer has given up (``set_gone``).
+        """
         name = name.lower()
         columns = "SELECT tenant.id, tenant.domain, tenant.doc FROM tenant"
         row = self._db.execute(f"{columns} WHERE id = ? OR domain = ?", (name, name)).fetchone()
@@ -245,7 +249,13 @@ class Directory:
         if row is None:
             return None
         document: Document = {"id": row[0], "domain": row[1], **json.loads(row[2])}
-        return document
+        return document if gone or not document.get(_GONE) else None
+
+    def set_gone(self, tenant: str, gone: bool) -> None:
+        """Whether nobody finds the tenant any more, though everything in it is kept."""
+        document = {**(self.tenant(tenant, gone=True) or {}), _GONE: gone}
+        text = json.dumps({name: value for name, value in document.items() if name not in ("id", "domain")})
+        self._db.execute("UPDATE tenant SET doc = ? WHERE id = ?", (text, tenant))
 
     def tenants(self) -> list[str]:
         """The ids of all tenants, oldest first."""

@@ -10,10 +10,12 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from provision.sandbox.directory import Directory
+from provision.sandbox.limits import Limits
 
 ACTIONS: dict[str, str] = {
     "status": "answer with this HTTP status instead (429 and 503 carry Retry-After)",
@@ -22,10 +24,11 @@ ACTIONS: dict[str, str] = {
     "drop_after": "do the work, then close the connection without an answer",
     "hold_before": "park the request until released; nothing has happened yet",
     "hold_after": "do the work, then park the answer until released",
+    "hang": "never answer; the client gives up",
 }
 """What a rule can do; the control API refuses any other name."""
 
-_MATCH_KEYS = ("method", "path", "host", "client")
+_MATCH_KEYS = ("method", "path", "host", "client", "tenant")
 _RULE_KEYS = (
     "name", "match", "action", "status", "retry_after", "seconds", "probability", "seed", "after_n", "count",
 )  # fmt: skip
@@ -36,7 +39,12 @@ _CONDITIONS: dict[str, float] = {
     "token_lifetime": 3599.0,
 }
 _SETTING_RULES = "weather.rules"
+_SETTING_LIMITS = "weather.limits"
 _SETTING_CONDITIONS = "weather.conditions"
+
+
+OWN, TROUBLE = "weather", "trouble.weather"
+"""Under which names the rules of one tenant are kept beside it: those that were set, and those of its troubles."""
 
 
 class BadRule(ValueError):
@@ -48,8 +56,9 @@ class Rule:
     """One fault.
 
     ``match`` narrows by ``method``, ``path`` and ``client`` and ``host`` (the last three are regular expressions,
-    searched, letter case ignored). ``after_n`` matching requests pass first, then ``count`` are hit (None: all), each
-    with ``probability`` drawn from a generator seeded with ``seed``.
+    searched, letter case ignored), and by ``tenant``, an id or a domain: whose address or token the request bears.
+    ``after_n`` matching requests pass first, then ``count`` are hit (None: all), each with ``probability`` drawn from a
+    generator seeded with ``seed``.
     """
 
     name: str
@@ -80,6 +89,8 @@ class Rule:
         if data.get("action") not in ACTIONS:
             raise BadRule(f"unknown action {data.get('action')!r}; actions: {', '.join(ACTIONS)}")
         for key, pattern in data.get("match", {}).items():
+            if key == "tenant":
+                continue
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -94,6 +105,8 @@ class Rule:
         """Counts the request when it matches and says whether this rule hits it."""
         values = {"method": method, "path": path, "host": host, "client": client}
         for key, pattern in self.match.items():
+            if key == "tenant":
+                continue  # ``Weather`` has seen to that
             if key == "method":
                 if values[key].upper() != pattern.upper():
                     return False
@@ -135,6 +148,11 @@ class Weather:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self.rules = [Rule.parse(data) for data in directory.setting(_SETTING_RULES, [])]
+        self._of_tenant: dict[str, dict[str, list[Rule]]] = {}
+        for name in (OWN, TROUBLE):
+            for tenant, rules in directory.of_tenants(name).items():
+                self._of_tenant.setdefault(tenant, {})[name] = [Rule.parse(data) for data in rules]
+        self.limits = Limits(directory, directory.setting(_SETTING_LIMITS, 0.0))
         self.conditions: dict[str, float] = {**_CONDITIONS, **directory.setting(_SETTING_CONDITIONS, {})}
         self.held: dict[int, Held] = {}
         self._next_held = 1
@@ -156,6 +174,34 @@ class Weather:
         self._directory.set_setting(_SETTING_RULES, rules)
         self.rules = parsed
 
+    def set_tenant_rules(self, tenant: str, rules: list[dict[str, Any]], name: str = OWN) -> None:
+        """Replaces the rules of one tenant, which come before those for all; raises BadRule when one is wrong.
+
+        Args:
+            tenant: its id.
+            rules: without ``tenant`` in their ``match``; none for fair weather.
+            name: ``OWN`` or ``TROUBLE``.
+        """
+        parsed = [Rule.parse(data) for data in rules]
+        if any("tenant" in rule.match for rule in parsed):
+            raise BadRule("the rules of one tenant cannot match another")
+        self._directory.keep_of_tenant(tenant, name, rules or None)
+        kept = self._of_tenant.setdefault(tenant, {})
+        kept[name] = parsed
+        if not any(kept.values()):
+            del self._of_tenant[tenant]
+
+    def tenant_rules(self, tenant: str) -> list[dict[str, Any]]:
+        """The rules of one tenant with their counters, those of its troubles too."""
+        return [rule.describe() for rules in self._of_tenant.get(tenant, {}).values() for rule in rules]
+
+    def set_limits(self, share: float) -> None:
+        """Switches Microsoft's service limits: 0 off, 1 as documented, 0.1 a tenth of each; raises BadRule."""
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+            raise BadRule(f"limits is a number from 0 (off) to 1 (as Microsoft documents them), not {share!r}")
+        self._directory.set_setting(_SETTING_LIMITS, share)
+        self.limits = Limits(self._directory, float(share))
+
     def set_conditions(self, conditions: dict[str, float]) -> None:
         """Changes the named conditions, each in seconds; raises BadRule for an unknown name or a bad value."""
         for name, value in conditions.items():
@@ -168,16 +214,37 @@ class Weather:
         self._apply()
 
     def clear(self) -> None:
-        """Fair weather: no rules, default conditions, everything parked released."""
+        """Fair weather: no rules, default conditions, no limits, everything parked released; troubles stay."""
         self.set_rules([])
+        for tenant in list(self._of_tenant):
+            self.set_tenant_rules(tenant, [])
+        self.set_limits(0)
         self.conditions = dict(_CONDITIONS)
         self._directory.set_setting(_SETTING_CONDITIONS, {})
         self._apply()
         self.release()
 
-    def hit(self, *, method: str, path: str, host: str, client: str) -> Rule | None:
-        """The first rule that hits this request, counted; None in fair weather."""
-        return next((r for r in self.rules if r.applies(method=method, path=path, host=host, client=client)), None)
+    def hit(
+        self, *, method: str, path: str, host: str, client: str, tenant: Callable[[], str | None] = lambda: None
+    ) -> Rule | None:
+        """The first rule that hits this request, counted: its tenant's rules, then those for all; None in fair weather.
+
+        ``tenant`` tells the id or domain that the request names; it is asked only where that makes a difference.
+        """
+        rules = self.rules
+        if self._of_tenant or any("tenant" in rule.match for rule in rules):
+            named = tenant()
+            found = self._directory.tenant(named, gone=True) if named else None
+            identity = str(found["id"]) if found else ""
+            own = [rule for kept in self._of_tenant.get(identity, {}).values() for rule in kept]
+            rules = own + [rule for rule in rules if self._is_for(rule, identity)]
+        return next((r for r in rules if r.applies(method=method, path=path, host=host, client=client)), None)
+
+    def _is_for(self, rule: Rule, tenant: str) -> bool:
+        if "tenant" not in rule.match:
+            return True
+        found = self._directory.tenant(rule.match["tenant"], gone=True)
+        return found is not None and found["id"] == tenant
 
     async def park(self, rule: Rule, *, phase: str, method: str, path: str) -> None:
         """Waits until the request is released."""
@@ -201,5 +268,7 @@ class Weather:
         return {
             "rules": [rule.describe() for rule in self.rules],
             "conditions": self.conditions,
+            "limits": self.limits.share,
+            "tenantsWithWeather": len(self._of_tenant),
             "held": [held.describe() for held in self.held.values()],
         }

@@ -173,6 +173,10 @@ def stop(directory: Path) -> ServerState:
     return state
 
 
+def _name(tenant: Tenant | str) -> str:
+    return tenant if isinstance(tenant, str) else tenant.tenant_id
+
+
 class Sandbox:
     """A local Microsoft 365 tenant in a process of its own, for tests and programs: ``with Sandbox() as sandbox: …``.
 
@@ -339,7 +343,7 @@ class Sandbox:
 
     def delete_tenant(self, tenant: Tenant | str) -> None:
         """Removes a tenant with everything in it; not the first one."""
-        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        name = _name(tenant)
         self.control.ask("DELETE", f"tenants/{name}")
 
     def new_people(self, tenant: Tenant | str, *wanted: dict[str, Any]) -> list[Person]:
@@ -350,7 +354,7 @@ class Sandbox:
             wanted: for each, the fields of ``people.Wanted`` in the control API's spelling, for example
                 ``{"alias": "carl", "mailbox": "shared", "smtpAuth": "on"}`` or ``{"alias": "m", "count": 10000}``.
         """
-        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        name = _name(tenant)
         rows = self.control.ask("POST", f"tenants/{name}/people", {"people": list(wanted)})
         return [
             Person(row["userPrincipalName"], row["id"], row["mailboxId"], row["password"], row["appPassword"])
@@ -359,19 +363,19 @@ class Sandbox:
 
     def set_mail(self, tenant: Tenant | str, **wanted: Any) -> dict[str, Any]:
         """Sets ``basicSmtpStage`` and ``basicSmtpReenabled`` of a tenant and returns them with the ``stage``."""
-        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        name = _name(tenant)
         answer: dict[str, Any] = self.control.ask("PUT", f"tenants/{name}/mail", wanted)
         return answer
 
     def set_ews(self, tenant: Tenant | str, **wanted: Any) -> dict[str, Any]:
         """Sets who may use Exchange Web Services in Exchange Online (see ``ews.switches.put``)."""
-        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        name = _name(tenant)
         answer: dict[str, Any] = self.control.ask("PUT", f"tenants/{name}/ews", wanted)
         return answer
 
     def new_accounts(self, tenant: Tenant | str, *wanted: dict[str, Any]) -> list[dict[str, str]]:
         """Accounts of the customer's own directory beside a tenant (see ``onpremises.accounts.create``)."""
-        name = tenant if isinstance(tenant, str) else tenant.tenant_id
+        name = _name(tenant)
         made: list[dict[str, str]] = self.control.ask("POST", f"tenants/{name}/onpremises", {"people": list(wanted)})
         return made
 
@@ -396,6 +400,22 @@ class Sandbox:
     def set_faults(self, rules: Sequence[dict[str, Any]] = (), **conditions: float) -> None:
         """Replaces the rules and changes conditions (``replication_delay``, ``exchange_delay``, ``clock_skew``, …)."""
         self.control.ask("PUT", "faults", {"rules": list(rules), "conditions": conditions})
+
+    def set_tenant_faults(self, tenant: Tenant | str, rules: Sequence[dict[str, Any]] = ()) -> None:
+        """Replaces the rules for one tenant; they come before those for all."""
+        self.control.ask("PUT", f"tenants/{_name(tenant)}/faults", {"rules": list(rules)})
+
+    def set_limits(self, share: float) -> None:
+        """Microsoft's service limits for identity and access: 0 off, 1 as documented, 0.1 a tenth of each."""
+        self.control.ask("PUT", "faults", {"limits": share})
+
+    def begin_trouble(self, tenant: Tenant | str, kind: str, **options: Any) -> None:
+        """Brings a tenant into a lasting trouble (see ``troubles.KINDS``); ``clientId`` names another application."""
+        self.control.ask("PUT", f"tenants/{_name(tenant)}/troubles/{kind}", options)
+
+    def end_trouble(self, tenant: Tenant | str, kind: str) -> None:
+        """Puts a tenant back as it was before a trouble."""
+        self.control.ask("DELETE", f"tenants/{_name(tenant)}/troubles/{kind}")
 
     def clear_faults(self) -> None:
         """Fair weather."""

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provision.sandbox.directory import Clock
 from provision.sandbox.faults import Rule, Weather
-from provision.sandbox.requestlog import header, note
+from provision.sandbox.requestlog import header, named_tenant, note
 
 _EXEMPT_PREFIXES = ("/_sandbox", "/_portal")
 
@@ -59,6 +59,7 @@ class WeatherMiddleware:
             path=scope["path"],
             host=header(scope, b"host"),
             client=header(scope, b"user-agent"),
+            tenant=lambda: named_tenant(scope),
         )
         if rule is None:
             await self._app(scope, receive, send)
@@ -106,6 +107,10 @@ class WeatherMiddleware:
         await self._weather.park(rule, phase="after", method=scope["method"], path=scope["path"])
         for message in answer:
             await send(message)
+
+    async def _hang(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
     async def _answer(self, scope: Scope, receive: Receive) -> list[Message]:
         """Does the work and keeps the answer back."""

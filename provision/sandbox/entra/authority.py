@@ -26,7 +26,7 @@ def domain_owner(directory: Directory, domain: str) -> str | None:
     if (tenant := directory.tenant(domain)) is not None:
         return str(tenant["id"])
     found = directory.find_everywhere("domain", fresh=True, id=domain)
-    return next((tenant_id for tenant_id, held in found if held.get("isVerified")), None)
+    return next((owner for owner, held in found if held.get("isVerified") and directory.tenant(owner)), None)
 
 
 def resolve_authority(directory: Directory, segment: str) -> Authority:

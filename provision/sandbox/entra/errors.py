@@ -397,10 +397,11 @@ TABLE: dict[int, Refusal] = {
         "https://aka.ms/certCreds.",
     ),
     7000229: Refusal(
-        "unauthorized_client",
-        400,
+        "invalid_client",
+        401,
         "The client application {app} is missing service principal in the tenant {tenant}. See instructions here: "
         "https://go.microsoft.com/fwlink/?linkid=2225119",
+        "Teams SDK, Authentication Troubleshooting",
     ),
     7002138: Refusal(
         "invalid_client",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from provision.sandbox import limits
 from provision.sandbox.directory import Document
 from provision.sandbox.entra.tokens import TokenRefused, graph_audiences, verify_access_token
 from provision.sandbox.graph import batch, csdl, errors, routes
@@ -39,6 +40,8 @@ _DIAGNOSTIC = json.dumps(
     separators=(",", ":"),
 )
 _MAX_BODY = 4 * 1024 * 1024
+_NEARLY = 0.8
+"""From this share of a limit on, answers say how much of it is used."""
 
 
 def graph_app(world: World) -> ASGIApp:
@@ -113,12 +116,34 @@ class _Graph:
         route, keys = routes.match("GET" if method == "HEAD" else method, asked.path, session.version)
         options = parse_options(asked.query, consistency_level=headers.get("consistencylevel"))
         call = Call(self._world, session.caller, session.version, session.root, asked.path, keys, options, headers)
+        charged = self._charge(call, method, route)
         if route.rule is not None:
             authorize(call, RULES[route.rule])
         if route.needs_body:
             call.body = _json_body(body, headers) if isinstance(body, bytes) else body
         with self._world.directory.transaction():
-            return route.operation(call)
+            answer = route.operation(call)
+        return replace(answer, headers={**answer.headers, **charged}) if charged else answer
+
+    def _charge(self, call: Call, method: str, route: routes.Route) -> dict[str, str]:
+        """Takes the request's cost, where limits are switched on, and says it as headers.
+
+        Raises:
+            GraphError: 429, with the headers of "Throttled responses requests".
+        """
+        options = limits.Options(bool(call.options.select), bool(call.options.expand), call.options.top)
+        try:
+            charged = self._world.weather.limits.charge(
+                method, route.template, application=call.caller.app_id, tenant=call.tenant, options=options
+            )
+        except limits.Throttled as throttled:
+            raise errors.throttled(throttled.scope, throttled.reason, throttled.retry_after) from None
+        if charged is None:
+            return {}
+        headers = {"x-ms-resource-unit": str(charged.units)}
+        if charged.used > _NEARLY:
+            headers["x-ms-throttle-limit-percentage"] = f"{charged.used:.1f}"
+        return headers
 
     def _batched(self, item: batch.Item, session: _Session) -> Document:
         """One request of a batch, with its own status and error."""

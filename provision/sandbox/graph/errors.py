@@ -249,3 +249,11 @@ def reference_exists(name: str) -> GraphError:
     return GraphError(
         f"One or more added object references already exist for the following modified properties: '{name}'."
     )
+
+
+def throttled(scope: str, reason: str, retry_after: int | None) -> GraphError:
+    """429 of "Identity and access service limits"; its code and sentence are those of Graph's gateway."""
+    headers = {"x-ms-throttle-scope": scope, "x-ms-throttle-information": reason}
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    return GraphError("Too many requests. Please try again later.", code="TooManyRequests", status=429, headers=headers)

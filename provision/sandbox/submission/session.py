@@ -328,7 +328,13 @@ class Conversation(SMTP):
         """Runs a command under the first rule that hits it, says its answer and writes its line of the log."""
         started = time.monotonic()
         weather = self._world.weather
-        rule = weather.hit(method=verb, path=self._path(), host=self._host(), client=self._client)
+        rule = weather.hit(
+            method=verb,
+            path=self._path(),
+            host=self._host(),
+            client=self._client,
+            tenant=lambda: (self._name or "").rpartition("@")[2] or None,
+        )
         stop = await self._before(rule, verb) if rule is not None else None
         if stop is not None:
             self._record(verb, stop, started, rule)
@@ -355,6 +361,8 @@ class Conversation(SMTP):
             await asyncio.sleep(rule.seconds)
         elif rule.action == "hold_before":
             await self._world.weather.park(rule, phase="before", method=verb, path=self._path())
+        elif rule.action == "hang":
+            await asyncio.get_running_loop().create_future()  # ends with the connection
         elif rule.action == "drop_before":
             self._abort()
             return 0

@@ -202,7 +202,7 @@ TOKEN_ENDPOINT: dict[str, tuple[int, int, str, Callable[[Entra, App], httpx.Resp
         lambda e, a: e.app_only(converged(e, "PersonalMicrosoftAccount")),
     ),
     "app disabled": (7000112, 400, "unauthorized_client", disabled_app),
-    "no service principal": (7000229, 400, "unauthorized_client", without_principal),
+    "no service principal": (7000229, 401, "invalid_client", without_principal),
     "wrong secret": (7000215, 401, "invalid_client", lambda e, a: e.app_only(a, client_secret="wrong")),
     "secret id pasted": (7000215, 401, "invalid_client", lambda e, a: e.app_only(a, client_secret=a.key_id)),
     "expired secret": (7000222, 401, "invalid_client", secret_expired),
