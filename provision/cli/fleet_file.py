@@ -1,4 +1,4 @@
-"""``provision fleet init|validate|add|schema``: the fleet file from the command line."""
+"""``provision fleet init|validate|add|import|schema``: the fleet file from the command line."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def add_commands(commands: Any) -> None:
     add.add_argument("--sink", action="append", default=[], metavar="KIND:PLACE", help="may be repeated")
     add.add_argument("--group", action="append", default=[], help="may be repeated")
     add.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field")
+
+    taken = _command(commands, "import", _import, "add the tenants of stacks or of another table")
+    origin = taken.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--stacks", action="store_true", help="every Pulumi.<stack>.yaml; none of them is seen as new")
+    origin.add_argument("--csv", type=Path, metavar="TABLE", help="a CSV file with fields for headings")
+    taken.add_argument("--project", type=Path, help="the folder of Pulumi.yaml (default: this one, or one above it)")
+    taken.add_argument("--store", help="where the fleet's runs are kept (default: PROVISION_FLEET_STORE, else a file)")
 
     schema = commands.add_parser("schema", help="print the JSON Schema of tenants.yaml, for editors")
     schema.set_defaults(handler=_schema)
@@ -125,6 +132,32 @@ def _add(arguments: argparse.Namespace) -> int:
         values.setdefault(name, []).append(value)
     fleet = append(arguments.file, [row_of(values)])
     print(f"{arguments.key} is added. {_summary(fleet)}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from provision.fleet import importing
+    from provision.fleet.source.writing import append_good
+    from provision.onboard.project import find_project
+
+    if arguments.stacks:
+        found = importing.of_stacks(find_project(arguments.project, start=Path.cwd()))
+    else:
+        found = importing.of_table(arguments.csv)
+    fleet, added, notes = append_good(arguments.file, found.rows)
+    if found.kept:
+        from provision.fleet.store import open_fleet_store
+
+        store = open_fleet_store(arguments.store)
+        try:  # also of rows that were there before: a first try may have ended in between
+            store.take_over(fleet.name, {key: kept.document() for key, kept in found.kept.items()})
+        finally:
+            store.close()
+    for note in (*found.notes, *notes):
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{len(added)} added. {_summary(fleet)}")
+    for problem in fleet.problems:
+        print(_shown(problem, fleet))
     return 0
 
 

@@ -16,8 +16,9 @@ import os
 import re
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from provision.errors import InvalidInput, WouldOverwrite
@@ -101,13 +102,12 @@ tenants:
 """
 
 
-def append(path: Path, rows: Sequence[Row], *, unfinished: bool = False) -> Fleet:
+def append(path: Path, rows: Sequence[Row]) -> Fleet:
     """Puts rows after the last one; the file is the old or the new one at any moment.
 
     Args:
         path: the fleet file. Where its rows are in a table beside it, they go there.
         rows: to add.
-        unfinished: whether a row may still lack something (a company code), which ``validate`` then names.
 
     Returns:
         The fleet as it is now.
@@ -116,33 +116,139 @@ def append(path: Path, rows: Sequence[Row], *, unfinished: bool = False) -> Flee
         InvalidInput: a row is wrong or clashes with another, or the file is written in a way that only a person can
             continue. Nothing was changed.
     """
-    with _alone(path):
+    with _opened(path) as file:
+        longer = file.with_rows(rows)
+        if fresh := file.problems_beyond(longer):
+            raise InvalidInput(f"Nothing was added: {_told(fresh[0])}", remedy=fresh[0].remedy)
+        file.write(longer)
+        return file.fleet(longer)
+
+
+def append_good(path: Path, rows: Sequence[Row]) -> tuple[Fleet, list[str], list[str]]:
+    """Puts those of the rows after the last one that are in order or only lack something, which ``validate`` names.
+
+    Args:
+        path: as with ``append``.
+        rows: to add.
+
+    Returns:
+        The fleet as it is now, the keys that were added, and a sentence for each row that was not.
+
+    Raises:
+        InvalidInput: the file is written in a way that only a person can continue. Nothing was changed.
+    """
+    with _opened(path) as file:
+        keys, places = file.known()
+        left, notes = [], []
+        for row in rows:
+            if _one(row, "key") in keys or (_one(row, "tenant").lower(), _one(row, "profile")) in places:
+                notes.append(f"{_one(row, 'key')} is left out: {path} has it already.")
+            else:
+                left.append(row)
+        while left:
+            longer = file.with_rows(left)
+            lines = [raw.line for raw in file.raws(longer)[-len(left) :]]
+            wrong: dict[int, Problem] = {}
+            for problem in file.problems_beyond(longer):
+                if "is missing" not in problem.message:
+                    wrong.setdefault(max(bisect_right(lines, problem.line) - 1, 0), problem)
+            if not wrong:
+                file.write(longer)
+                return file.fleet(longer), [_one(row, "key") for row in left], notes
+            notes += [f"{_told(problem)} {problem.remedy}".rstrip() for problem in wrong.values()]
+            left = [row for index, row in enumerate(left) if index not in wrong]
+        return file.fleet(file.content), [], notes
+
+
+class _File:
+    """The file that the rows go into: the fleet file itself, or the table that it names.
+
+    Args:
+        path: the fleet file.
+        content: its text.
+        table: the table that it names.
+    """
+
+    def __init__(self, path: Path, content: str, table: Path | None) -> None:
+        self._path = path
+        self._fleet_text = content
+        self._table = table
+        self._target = table or path
+        self.content = content if table is None else decode(read_bytes(table), str(table))
+        self._is_table = self._target.suffix.lower() == ".csv"
+
+    def fleet(self, text: str) -> Fleet:
+        """The fleet, were this the file's text."""
+        if self._table is not None:
+            return parse_fleet(self._fleet_text, self._path, table=text)
+        return parse_fleet(text, self._path)
+
+    def raws(self, text: str) -> Sequence[Raw]:
+        """The rows as they stand, were this the file's text."""
+        return read_table(text, str(self._target)) if self._is_table else take_apart(text, str(self._target)).rows
+
+    def known(self) -> tuple[set[str], set[tuple[str, str]]]:
+        """The keys, and the tenants with their profiles, of all rows, also of those that cannot be used yet."""
+        given = self._given(self.content)
+        places = {((row.get("tenant") or ("",))[0].lower(), (row.get("profile") or ("",))[0]) for row in given}
+        return {key for row in given for key in row.get("key", ())}, places
+
+    def with_rows(self, rows: Sequence[Row]) -> str:
+        """The text with the rows in it, and nothing else changed.
+
+        Raises:
+            InvalidInput: only a person can continue it.
+        """
+        if self._is_table:
+            longer = _longer_table(self._target, self.content, rows)
+        else:
+            document = take_apart(self.content, str(self._target))
+            longer = _lines_in(self.content, document, rows, self._target)
+            if _parts(document) != _parts(take_apart(longer, str(self._target))):
+                raise _by_hand(self._target)
+        wanted = [{name: tuple(values) for name, values in row.items() if values} for row in rows]
+        old, new = (self._given(text) for text in (self.content, longer))
+        told_wrong = any(raw.problems for raw in self.raws(longer)[len(old) :])  # and refused for that, field by field
+        if new[: len(old)] != old or (new[len(old) :] != wanted and not told_wrong):
+            raise _by_hand(self._target)
+        return longer
+
+    def _given(self, text: str) -> list[dict[str, tuple[str, ...]]]:
+        return [{name: given.texts for name, given in raw.given.items()} for raw in self.raws(text)]
+
+    def problems_beyond(self, text: str) -> list[Problem]:
+        """What is wrong with this text and was not with the file: with its new rows, or because of them."""
+        known = {(problem.where, problem.message) for problem in self.fleet(self.content).problems}
+        return [one for one in self.fleet(text).problems if (one.where, one.message) not in known]
+
+    def write(self, text: str) -> None:
+        """Puts it in the file's place."""
+        _replace(self._target, text)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_File]:
+    """A fleet file that nobody else adds to meanwhile."""
+    with ExitStack() as until_done:
+        until_done.enter_context(_alone(path))
         content = decode(read_bytes(path), str(path))
-        if path.suffix.lower() == ".csv":
-            longer = _longer_table(path, content, rows)
-            fleet = parse_fleet(longer, path)
-            _require_no_worse(parse_fleet(content, path), fleet, unfinished=unfinished)
-            _replace(path, longer)
-            return fleet
-        document = take_apart(content, str(path))
-        if document.table is not None:
-            table = path.parent / document.table
-            with _alone(table):
-                before = decode(read_bytes(table), str(table))
-                longer = _longer_table(table, before, rows)
-                fleet = parse_fleet(content, path, table=longer)
-                _require_no_worse(parse_fleet(content, path, table=before), fleet, unfinished=unfinished)
-                _replace(table, longer)
-            return fleet
-        longer = _lines_in(content, document, rows, path)
-        changed = take_apart(longer, str(path))
-        _require_same(document.rows, changed.rows, rows, path)
-        if (_parts(document)) != _parts(changed):
-            raise InvalidInput(f"{path} is written in a way that cannot be continued here.", remedy=_BY_HAND)
-        fleet = parse_fleet(longer, path)
-        _require_no_worse(parse_fleet(content, path), fleet, unfinished=unfinished)
-        _replace(path, longer)
-        return fleet
+        table = None
+        if path.suffix.lower() != ".csv" and (name := take_apart(content, str(path)).table) is not None:
+            table = path.parent / name
+            until_done.enter_context(_alone(table))
+        yield _File(path, content, table)
+
+
+def _by_hand(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} is written in a way that cannot be continued here.", remedy=_BY_HAND)
+
+
+def _one(row: Row, name: str) -> str:
+    return next(iter(row.get(name, ())), "")
+
+
+def _told(problem: Problem) -> str:
+    return f"{problem.where}: {problem.message}"
 
 
 def _parts(document: Document) -> tuple[object, ...]:
@@ -200,7 +306,6 @@ def _written(text: str) -> str:
 
 def _longer_table(path: Path, content: str, rows: Sequence[Row]) -> str:
     """A table with further rows in it, in its own columns."""
-    found = read_table(content, str(path))
     headings, delimiter = delimiter_of(content)
     if missing := sorted({name for row in rows for name in row if row[name]} - set(headings)):
         raise InvalidInput(
@@ -211,34 +316,7 @@ def _longer_table(path: Path, content: str, rows: Sequence[Row]) -> str:
     writer = csv.writer(stream, delimiter=delimiter, lineterminator=ending)
     for row in rows:
         writer.writerow([cell(" ".join(row.get(name, ()))) for name in headings])
-    longer = content + ("" if content.endswith("\n") else ending) + stream.getvalue()
-    _require_same(found, read_table(longer, str(path)), rows, path)
-    return longer
-
-
-def _require_same(before: Sequence[Raw], after: Sequence[Raw], rows: Sequence[Row], path: Path) -> None:
-    """Refuses a text that does not read as the old rows and the new ones."""
-    wanted = [{name: tuple(values) for name, values in row.items() if values} for row in rows]
-    old = [{name: given.texts for name, given in raw.given.items()} for raw in before]
-    new = [{name: given.texts for name, given in raw.given.items()} for raw in after]
-    told_wrong = any(raw.problems for raw in after[len(before) :])  # and refused for that, field by field
-    if new[: len(old)] != old or (new[len(old) :] != wanted and not told_wrong):
-        raise InvalidInput(f"{path} is written in a way that cannot be continued here.", remedy=_BY_HAND)
-
-
-def _require_no_worse(before: Fleet, after: Fleet, *, unfinished: bool) -> None:
-    """Refuses rows that are wrong themselves or that make others wrong."""
-    known = {(problem.where, problem.message) for problem in before.problems}
-    fresh = [problem for problem in after.problems if (problem.where, problem.message) not in known]
-    if unfinished:
-        fresh = [problem for problem in fresh if "is missing" not in problem.message]
-    if fresh:
-        raise InvalidInput(f"Nothing was added: {told(fresh[0])}", remedy=fresh[0].remedy)
-
-
-def told(problem: Problem) -> str:
-    """A problem in one sentence, without its line."""
-    return f"{problem.where}: {problem.message}"
+    return content + ("" if content.endswith("\n") else ending) + stream.getvalue()
 
 
 def row_of(values: Mapping[str, Sequence[str]]) -> Row:

@@ -360,7 +360,40 @@ class FleetStore:
 
         self._database.write(work)
 
+    def take_over(self, fleet: str, documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Keeps what is known of tenants from before the fleet, where nothing is kept of them yet.
+
+        Args:
+            fleet: the fleet.
+            documents: JSON without secrets, by key.
+
+        Returns:
+            The keys whose documents were kept; the others have one of their own, which is newer, or are worked on.
+        """
+
+        def work(connection: Connection, again: bool) -> list[str]:
+            taken = []
+            for key in sorted(documents):
+                if again and self._kept(connection, fleet, key) == fit(documents[key]):
+                    taken.append(key)  # the answer was lost, the work was not
+                    continue
+                new = upsert(connection.dialect.name, TENANTS).values(fleet=fleet, key=key, token=0, kept=fit(documents[key]))
+                statement = new.on_conflict_do_update(
+                    index_elements=[TENANTS.c.fleet, TENANTS.c.key],
+                    set_={"kept": new.excluded.kept},
+                    where=TENANTS.c.kept.is_(None) & or_(TENANTS.c.until.is_(None), TENANTS.c.until < now()),
+                )
+                if connection.execute(statement.returning(TENANTS.c.key)).all():
+                    taken.append(key)
+            return taken
+
+        return self._database.write(work)
+
     # How
+
+    def _kept(self, connection: Connection, fleet: str, key: str) -> Any:
+        statement = select(TENANTS.c.kept).where(TENANTS.c.fleet == fleet, TENANTS.c.key == key)
+        return connection.execute(statement).scalar_one_or_none()
 
     def _rows(self, statement: Any) -> Sequence[Row[Any]]:
         def work(connection: Connection, _again: bool) -> Sequence[Row[Any]]:
