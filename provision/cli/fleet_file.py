@@ -1,4 +1,4 @@
-"""``provision fleet init|validate|add|import|schema``: the fleet file from the command line."""
+"""``provision fleet init|validate|add|import|pipeline|schema``: the fleet file from the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.cli.fleet_selection import add_file
+from provision.cli.fleet_selection import FLEET_FILE, add_file
 from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def add_commands(commands: Any) -> None:
     validate = _command(commands, "validate", _validate, "list every mistake in the fleet file with its line")
     validate.add_argument("--json", action="store_true", help="as one JSON object")
 
-    add = _command(commands, "add", _add, "add one tenant; comments and everything else in the file stay")
+    add = _command(
+        commands, "add", _add, "add one tenant, to a new tenants.yaml where there is none; what is in the file stays"
+    )
     add.add_argument("key", help="the row's name")
     add.add_argument("tenant", help="the Microsoft 365 tenant's id or domain")
     add.add_argument("--company-code", help="the company code in the product's address, letter case kept")
@@ -43,6 +45,16 @@ def add_commands(commands: Any) -> None:
     taken.add_argument("--project", type=Path, help="the folder of Pulumi.yaml (default: this one, or one above it)")
     taken.add_argument("--store", help="where the fleet's runs are kept (default: PROVISION_FLEET_STORE, else a file)")
 
+    pipeline = _command(commands, "pipeline", _pipeline, "write a GitHub Actions workflow for the fleet")
+    pipeline.add_argument(
+        "--action", choices=("audit", "up", "rotate", "smtp-auth"), default="up", help="what its jobs do (default: up)"
+    )
+    pipeline.add_argument("--per-job", type=_count, default=50, metavar="N", help="tenants of one job (default: 50)")
+    pipeline.add_argument("--output", type=Path, metavar="FILE", help="a new file (default: standard output)")
+    pipeline.add_argument(
+        "--matrix", action="store_true", help="only the parts, as JSON; what the workflow itself calls"
+    )
+
     schema = commands.add_parser("schema", help="print the JSON Schema of tenants.yaml, for editors")
     schema.set_defaults(handler=_schema)
 
@@ -59,11 +71,15 @@ def _command(
 def _init(arguments: argparse.Namespace) -> int:
     from provision.fleet.source.writing import begin
 
-    name = arguments.name or re.sub(r"[^a-z0-9]+", "-", Path.cwd().name.lower()).strip("-")[:63] or "customers"
-    for file in begin(arguments.file, name):
+    for file in begin(arguments.file, arguments.name or _folder_name()):
         print(f"written: {file}")
     print(f"Now add a tenant: provision fleet add contoso contoso.onmicrosoft.com --file {arguments.file}")
     return 0
+
+
+def _folder_name() -> str:
+    """A fleet's name from the folder's."""
+    return re.sub(r"[^a-z0-9]+", "-", Path.cwd().name.lower())[:63].strip("-") or "customers"
 
 
 def _validate(arguments: argparse.Namespace) -> int:
@@ -113,7 +129,7 @@ def _summary(fleet: Fleet) -> str:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from provision.fleet.source.writing import append, row_of
+    from provision.fleet.source.writing import append, begin, row_of
 
     values: dict[str, list[str]] = {
         "key": [arguments.key],
@@ -130,7 +146,11 @@ def _add(arguments: argparse.Namespace) -> int:
         if not equals:
             raise Usage("--set takes a field, an equals sign and a value.", remedy="For example --set secretMonths=12")
         values.setdefault(name, []).append(value)
-    fleet = append(arguments.file, [row_of(values)])
+    row = row_of(values)
+    if arguments.file == FLEET_FILE and not arguments.file.exists():
+        for file in begin(arguments.file, _folder_name()):
+            print(f"written: {file}")
+    fleet = append(arguments.file, [row])
     print(f"{arguments.key} is added. {_summary(fleet)}")
     return 0
 
@@ -158,6 +178,29 @@ def _import(arguments: argparse.Namespace) -> int:
     print(f"{len(added)} added. {_summary(fleet)}")
     for problem in fleet.problems:
         print(_shown(problem, fleet))
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100000")
+    return int(text)
+
+
+def _pipeline(arguments: argparse.Namespace) -> int:
+    from provision.fleet import pipeline
+    from provision.fleet.source import read_fleet
+
+    fleet = read_fleet(arguments.file)
+    if arguments.matrix:
+        print(json.dumps(pipeline.shards(len(fleet.tenants), arguments.per_job)))
+        return 0
+    text = pipeline.workflow(fleet, arguments.action, per_job=arguments.per_job)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        pipeline.write(arguments.output, text)
+        print(f"written: {arguments.output}")
     return 0
 
 

@@ -31,6 +31,15 @@ def test_from_nothing_to_a_fleet_of_two(folder: Path, capsys: pytest.CaptureFixt
     assert (folder / "tenants.yaml").read_text().count("- key:") == 2
 
 
+def test_the_first_tenant_needs_no_file_and_a_name_that_was_mistyped_makes_none(folder: Path) -> None:
+    assert run(["fleet", "add", "a", "a.onmicrosoft.com", "--company-code", "A"]) == 0
+    assert (folder / "tenants.yaml").read_text().count("- key:") == 1
+    assert run(["fleet", "add", "a", "a.onmicrosoft.com", "--company-code", "A", "--file", "tenant.yaml"]) == 3
+    assert not (folder / "tenant.yaml").exists()
+    assert run(["fleet", "init", "--name", "A b", "--file", "new.yaml"]) == 3
+    assert not (folder / "new.yaml").exists()
+
+
 def test_every_problem_is_a_line_that_an_editor_can_jump_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "t.yaml").write_text("fleet: a\ntenants:\n- key: B\n- {key: c, tenant: c.com, companyCode: C}\n")
     assert run(["fleet", "validate", "--file", "t.yaml"]) == 3

@@ -24,7 +24,7 @@ from pathlib import Path
 from provision.errors import InvalidInput, WouldOverwrite
 from provision.fleet.source import Fleet, parse_fleet, read_bytes
 from provision.fleet.source.document import Document, take_apart
-from provision.fleet.source.fields import BY_NAME, FIELDS
+from provision.fleet.source.fields import BY_NAME, FIELDS, KEY
 from provision.fleet.source.lettering import complaint
 from provision.fleet.source.nodes import Scalar, decode
 from provision.fleet.source.nodes import Sequence as List
@@ -55,8 +55,10 @@ def begin(path: Path, name: str) -> list[Path]:
 
     Raises:
         WouldOverwrite: there is a file of that name.
-        InvalidInput: it is no YAML file's name, or cannot be written there.
+        InvalidInput: the name is none, it is no YAML file's name, or cannot be written there.
     """
+    if not re.fullmatch(KEY, name):
+        raise InvalidInput(f"{name[:80]!r} is no name for a fleet.", remedy="Use 1 to 63 of a-z, 0-9 and hyphens.")
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise InvalidInput(f"{path} is no name for a YAML file.", remedy="Let it end with .yaml.")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_what_reading_takes_the_schema_takes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     begin(tmp_path / "new.yaml", "customers")
     assert check(tmp_path / "new.yaml").returncode == 0
+
+
+def test_the_sample_of_the_page_is_a_fleet_file(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/fleet.md").read_text(encoding="utf-8")
+    samples = [
+        text for text in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "tenants:" in text
+    ]
+    assert samples
+    for number, sample in enumerate(samples):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(sample, encoding="utf-8")
+        assert not read_fleet(file).problems
+        assert len(read_fleet(file).tenants) == 2
+        assert check(file).returncode == 0
 
 
 @pytest.mark.parametrize(
