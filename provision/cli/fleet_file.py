@@ -15,6 +15,7 @@ from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
     from provision.fleet.source import Fleet, Problem
+    from provision.microsoft.partners import Customer
 
 
 def add_commands(commands: Any) -> None:
@@ -38,10 +39,16 @@ def add_commands(commands: Any) -> None:
     add.add_argument("--group", action="append", default=[], help="may be repeated")
     add.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field")
 
-    taken = _command(commands, "import", _import, "add the tenants of stacks or of another table")
+    taken = _command(
+        commands, "import", _import, "add the tenants of stacks, of another table, or a partner's customers"
+    )
     origin = taken.add_mutually_exclusive_group(required=True)
     origin.add_argument("--stacks", action="store_true", help="every Pulumi.<stack>.yaml; none of them is seen as new")
     origin.add_argument("--csv", type=Path, metavar="TABLE", help="a CSV file with fields for headings")
+    origin.add_argument("--gdap", action="store_true", help="a partner's customers (GDAP); signs in to its own tenant")
+    taken.add_argument("--tenant", help="with --gdap: the partner's tenant, by id or domain")
+    taken.add_argument("--credential", help="with --gdap: how to sign in (docs/credentials.md)")
+    taken.add_argument("--metadata-host", help="with --gdap: host:port of another cloud or of the local tenant")
     taken.add_argument("--project", type=Path, help="the folder of Pulumi.yaml (default: this one, or one above it)")
     taken.add_argument("--store", help="where the fleet's runs are kept (default: PROVISION_FLEET_STORE, else a file)")
 
@@ -162,6 +169,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
     if arguments.stacks:
         found = importing.of_stacks(find_project(arguments.project, start=Path.cwd()))
+    elif arguments.gdap:
+        found = importing.of_customers(_customers(arguments))
     else:
         found = importing.of_table(arguments.csv)
     fleet, added, notes = append_good(arguments.file, found.rows)
@@ -179,6 +188,19 @@ def _import(arguments: argparse.Namespace) -> int:
     for problem in fleet.problems:
         print(_shown(problem, fleet))
     return 0
+
+
+def _customers(arguments: argparse.Namespace) -> list[Customer]:
+    from provision.microsoft.credentials import sign_in
+    from provision.microsoft.partners import Partner
+    from provision.settings import credential
+    from provision.settings.endpoints import resolve
+
+    how = credential.read(arguments.credential, tenant_id=arguments.tenant)
+    endpoints = resolve(metadata_host=arguments.metadata_host)
+    signed_in, _caller = sign_in(how, endpoints, prompt=lambda line: print(line, file=sys.stderr))
+    with Partner(signed_in, endpoints) as partner:
+        return partner.customers()
 
 
 def _count(text: str) -> int:

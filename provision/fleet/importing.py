@@ -23,6 +23,7 @@ from provision.fleet.source.fields import BY_NAME, KEY, SETTINGS
 from provision.fleet.source.nodes import decode
 from provision.fleet.source.table import read_table
 from provision.fleet.source.writing import Row, row_of
+from provision.microsoft.partners import Customer
 from provision.onboard.project import stacks_of
 from provision.settings.stack import NAMESPACE
 
@@ -36,14 +37,6 @@ class Import:
     """For the fleet's store, by key."""
     notes: list[str] = field(default_factory=list)
     """What was left out and why, a sentence each."""
-
-
-@dataclass(frozen=True)
-class Customer:
-    """A customer of a partner, as Microsoft Graph names it."""
-
-    tenant_id: str
-    name: str
 
 
 _FIELDS: Mapping[str, str] = {

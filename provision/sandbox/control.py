@@ -20,6 +20,7 @@ from provision.sandbox.ews import switches
 from provision.sandbox.exchange import organization
 from provision.sandbox.faults import BadRule
 from provision.sandbox.google.control import GoogleControl
+from provision.sandbox.graph import partners
 from provision.sandbox.oidc_issuer import OidcIssuer
 from provision.sandbox.onpremises import accounts
 from provision.sandbox.tenancy import Tenancy
@@ -61,6 +62,7 @@ class Control:
             ("DELETE", "tenants/{tenant}/troubles/{kind}", self._end_trouble),
             ("PUT", "tenants/{tenant}/mail", self._set_mail),
             ("PUT", "tenants/{tenant}/ews", self._set_ews),
+            ("PUT", "tenants/{tenant}/customers", self._set_customers),
             ("POST", "tenants/{tenant}/onpremises", self._make_accounts),
             ("POST", "google/customers", google.create),
             ("PATCH", "google/users/{email}", google.change),
@@ -178,6 +180,13 @@ class Control:
         body = await _object(request)
         stored = organization.set_basic_smtp(self._world.directory, self._tenant(request), body)
         return JSONResponse(stored)
+
+    async def _set_customers(self, request: Request) -> Response:
+        body = await _object(request)
+        names = body.get("customers")
+        if set(body) != {"customers"} or not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+            raise BadRule('a partner\'s customers are a list, for example {"customers": ["fabrikam.onmicrosoft.com"]}')
+        return JSONResponse(partners.put(self._world.directory, self._tenant(request), names))
 
     async def _set_ews(self, request: Request) -> Response:
         return JSONResponse(switches.put(self._world.directory, self._tenant(request), await _object(request)))

@@ -367,6 +367,13 @@ class Sandbox:
         answer: dict[str, Any] = self.control.ask("PUT", f"tenants/{name}/mail", wanted)
         return answer
 
+    def set_customers(self, partner: Tenant | str, *customers: Tenant | str) -> list[dict[str, Any]]:
+        """Makes tenants the customers of a partner (GDAP), in place of those it had; as Graph shows them."""
+        name = partner if isinstance(partner, str) else partner.tenant_id
+        wanted = [one if isinstance(one, str) else one.tenant_id for one in customers]
+        answer: list[dict[str, Any]] = self.control.ask("PUT", f"tenants/{name}/customers", {"customers": wanted})
+        return answer
+
     def set_ews(self, tenant: Tenant | str, **wanted: Any) -> dict[str, Any]:
         """Sets who may use Exchange Web Services in Exchange Online (see ``ews.switches.put``)."""
         name = _name(tenant)

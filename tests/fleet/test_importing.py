@@ -10,6 +10,7 @@ from provision.cli import run
 from provision.fleet import importing
 from provision.fleet.source import read_fleet
 from provision.fleet.store import open_fleet_store
+from provision.microsoft.partners import Customer
 from provision.settings.stack import StackSettings
 
 INSTANCE = "11111111-2222-3333-4444-555555555555"
@@ -128,11 +129,11 @@ def test_another_table_s_good_rows_are_taken_and_the_others_named(
 
 def test_a_partner_s_customers_get_names_of_their_own_and_wait_for_their_codes(tmp_path: Path) -> None:
     customers = [
-        importing.Customer("AAAAAAAA-0000-0000-0000-000000000001", "Rīga Büro & Co."),
-        importing.Customer("AAAAAAAA-0000-0000-0000-000000000002", "Contoso"),
-        importing.Customer("BBBBBBBB-0000-0000-0000-000000000003", "contoso"),
-        importing.Customer("CCCCCCCC-0000-0000-0000-000000000004", "株式会社"),
-        importing.Customer("DDDDDDDD-0000-0000-0000-000000000005", "NUL"),
+        Customer("AAAAAAAA-0000-0000-0000-000000000001", "Rīga Büro & Co."),
+        Customer("AAAAAAAA-0000-0000-0000-000000000002", "Contoso"),
+        Customer("BBBBBBBB-0000-0000-0000-000000000003", "contoso"),
+        Customer("CCCCCCCC-0000-0000-0000-000000000004", "株式会社"),
+        Customer("DDDDDDDD-0000-0000-0000-000000000005", "NUL"),
     ]
     from provision.fleet.source.writing import append_good
 

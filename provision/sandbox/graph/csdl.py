@@ -37,6 +37,7 @@ _SINGLETONS = {
     "policies": "policyRoot",
     "reports": "reportRoot",
     "roleManagement": "roleManagement",
+    "tenantRelationships": "tenantRelationship",
 }
 
 

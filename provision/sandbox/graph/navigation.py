@@ -28,6 +28,7 @@ COLLECTION: dict[str, str] = {
     "unifiedRoleAssignment": "roleManagement/directory/roleAssignments",
     "unifiedRoleDefinition": "roleManagement/directory/roleDefinitions",
     "signIn": "auditLogs/signIns",
+    "delegatedAdminCustomer": "tenantRelationships/delegatedAdminCustomers",
     "userRegistrationDetails": "reports/authenticationMethods/userRegistrationDetails",
 }
 """Entity type -> its entity set, as ``@odata.context`` names it."""

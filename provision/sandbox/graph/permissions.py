@@ -194,6 +194,9 @@ RULES: dict[str, Rule] = {
         directory=False,
     ),
     "me.mfa": _rule(delegated="Policy.Read.All Policy.ReadWrite.AuthenticationMethod", directory=False),
+    "delegatedAdmin.read": _rule(
+        "DelegatedAdminRelationship.Read.All DelegatedAdminRelationship.ReadWrite.All", directory=False
+    ),
     "mail.send": _rule("Mail.Send", delegated="Mail.Send.Shared", directory=False),
     "me.send": _rule(delegated="Mail.Send Mail.Send.Shared", directory=False),
     "mail.read": _rule(

@@ -25,6 +25,7 @@ from provision.sandbox.graph import (
     groups,
     mail,
     organization,
+    partners,
     policies,
     second_factors,
     service_principals,
@@ -73,6 +74,7 @@ _DEFAULTS = "/policies/identitySecurityDefaultsEnforcementPolicy"
 _TENANT_POLICY = "/policies/defaultAppManagementPolicy"
 _APP_POLICIES = "/policies/appManagementPolicies"
 _ACCESS = "/identity/conditionalAccess/policies"
+_CUSTOMERS = "/tenantRelationships/delegatedAdminCustomers"
 _DELETED = "/directory/deletedItems"
 _REGISTRATION = "/reports/authenticationMethods/userRegistrationDetails"
 
@@ -249,6 +251,8 @@ _TABLE: tuple[_Row, ...] = (
     ("POST", f"{_DELETED}/{{object}}/restore", deleted_items.restore_deleted_item, None),
     ("POST", "/directoryObjects/getByIds", deleted_items.get_by_ids, "object.read"),
     ("GET", "/directoryObjects/{object}", deleted_items.get_directory_object, "object.read"),
+    ("GET", _CUSTOMERS, partners.list_customers, "delegatedAdmin.read"),
+    ("GET", f"{_CUSTOMERS}/{{customer}}", partners.get_customer, "delegatedAdmin.read"),
     ("GET", "/auditLogs/signIns", sign_ins.list_sign_ins, None),
     ("GET", "/auditLogs/signIns/{signIn}", sign_ins.get_sign_in, None),
     ("GET", _REGISTRATION, second_factors.list_registration_details, None),

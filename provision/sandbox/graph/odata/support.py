@@ -150,6 +150,7 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
         "userId": _EQ,
         "userPrincipalName": _TEXT,
     },
+    "delegatedAdminCustomer": {"displayName": _TEXT, "tenantId": _EQ},
     "userRegistrationDetails": {
         "isMfaCapable": _EQ,
         "isMfaRegistered": _EQ,
@@ -189,12 +190,20 @@ ORDERABLE: dict[str, frozenset[str]] = {
     "group": frozenset({"createdDateTime", "displayName"}),
     "signIn": frozenset({"createdDateTime"}),
     schema.in_beta("signIn"): frozenset({"createdDateTime"}),
+    "delegatedAdminCustomer": frozenset({"displayName"}),
     "userRegistrationDetails": frozenset({"userDisplayName", "userPrincipalName"}),
     "message": frozenset({"receivedDateTime", "sentDateTime", "subject", "isRead"}),
 }
 SEARCHABLE = frozenset({"displayName", "description", "mail", "mailNickname", "userPrincipalName"})
 _EXCHANGE_TYPES = frozenset(
-    {"message", "signIn", schema.in_beta("signIn"), "conditionalAccessPolicy", "userRegistrationDetails"}
+    {
+        "message",
+        "signIn",
+        schema.in_beta("signIn"),
+        "conditionalAccessPolicy",
+        "userRegistrationDetails",
+        "delegatedAdminCustomer",
+    }
 )
 """Not in the directory: every operator works without ``ConsistencyLevel``."""
 
