@@ -377,7 +377,8 @@ class FleetStore:
                 if again and self._kept(connection, fleet, key) == fit(documents[key]):
                     taken.append(key)  # the answer was lost, the work was not
                     continue
-                new = upsert(connection.dialect.name, TENANTS).values(fleet=fleet, key=key, token=0, kept=fit(documents[key]))
+                values = {"fleet": fleet, "key": key, "token": 0, "kept": fit(documents[key])}
+                new = upsert(connection.dialect.name, TENANTS).values(values)
                 statement = new.on_conflict_do_update(
                     index_elements=[TENANTS.c.fleet, TENANTS.c.key],
                     set_={"kept": new.excluded.kept},
