@@ -11,7 +11,7 @@ What is in the weather, and for whom:
 
 - Entra's slowness to know a new secret (``replication_delay``, another one for each rotation, 0 to 3 s: the 0 to 30 s
   that are seen, at a tenth like the overlap of 2 s) is for everybody, the product as well: this is what a rotation has
-  to wait for.
+  to wait for. Four servers answer token requests in turns, each slow in its own way: one accepts what the next refuses.
 - 429, 5xx, dropped requests, lost answers and slow ones hit whatever is not the product or its sender: Graph and the
   token endpoint as the command and the engine see them, and the product's webhook. The product does not get them,
   because a mail that Graph refuses with 503 says nothing about the rotation, and the sample product tries once.
@@ -50,6 +50,8 @@ OVERLAP = 2
 """Seconds; a mail that has begun with the old secret ends within them."""
 DELAY = 3.0
 """The longest time after which Entra knows a new secret, seconds."""
+SERVERS = 4
+"""That sign in."""
 TRIES = 12
 """Runs of the command for one rotation, at most."""
 SENDER = "gapless-sender"
@@ -241,7 +243,9 @@ class Shop:
         before = self.file.read_text()
         self.sandbox.clear_faults()
         self.grow_old(delay)
-        self.sandbox.set_faults(rules, replication_delay=delay)
+        self.sandbox.set_faults(
+            rules, replication_delay=delay, sign_in_servers=SERVERS, sign_in_seed=weather.randrange(2**32)
+        )
         for run in range(1, TRIES + 1):
             rotated = self.file.read_text() != before
             done = self.trial.run(self.command() if rotated else self.command("--now"))

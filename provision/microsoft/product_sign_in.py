@@ -1,4 +1,4 @@
-"""Tokens as the product itself gets them: by its registration's client secret, and for a user who signed in to it.
+"""Tokens as the product itself gets them: by its secret or certificate, and for a user who signed in to it.
 
 Owns: MSAL with the registration's own values, and Entra's refusals as sentences that name the AADSTS code. Does not
 own: the toolkit's own sign-in (``credentials``), what a code means to a person (``diagnose``).
@@ -22,6 +22,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from provision.errors import ConsentPending, InvalidInput, SignInFailed
 from provision.microsoft.refusals import AADSTS
@@ -40,6 +42,8 @@ class Registration:
     client_id: str
     secret: str | None = field(default=None, repr=False)
     redirect_uri: str | None = None
+    certificate: str | None = field(default=None, repr=False)
+    """The private key and the certificate (PEM), where it signs in with those."""
 
 
 class UserSignIn(Protocol):
@@ -69,7 +73,7 @@ class GivenToken:
 
 
 class RefreshToken:
-    """A refresh token that the product got, redeemed with its client secret as the product does.
+    """A refresh token that the product got, redeemed with its client secret or certificate as the product does.
 
     Args:
         registration: whose it is.
@@ -246,9 +250,13 @@ def _client(registration: Registration, endpoints: Endpoints, *, public: bool = 
     """MSAL's client over a connection that trusts what ``endpoints`` says, whatever the environment exports."""
     import msal  # type: ignore[import-untyped]
 
-    if not public and not registration.secret:
+    own: dict[str, Any] = {}
+    if registration.certificate:
+        own = {"client_credential": _key_of(registration.certificate)}
+    elif registration.secret:
+        own = {"client_credential": registration.secret}
+    elif not public:
         raise InvalidInput("There is no client secret.", remedy="Give --client-secret-file, or name the stack.")
-    own = {} if public else {"client_credential": registration.secret}
     kind = msal.PublicClientApplication if public else msal.ConfidentialClientApplication
     with httpx.Client(verify=tls_context(endpoints.ca_file), timeout=_SECONDS) as http:
         try:
@@ -256,8 +264,8 @@ def _client(registration: Registration, endpoints: Endpoints, *, public: bool = 
                 registration.client_id,
                 authority=f"{endpoints.login}/{registration.tenant_id}",
                 instance_discovery=False if endpoints.is_custom else None,
-                http_client=http,
-                **own,
+                http_client=_Line(http),
+                **({} if public else own),
             )
         except httpx.TransportError as error:
             raise unreachable(endpoints.login, error, ca_file=endpoints.ca_file) from None
@@ -266,3 +274,26 @@ def _client(registration: Registration, endpoints: Endpoints, *, public: bool = 
                 f"{endpoints.login} knows no tenant {registration.tenant_id}, or its answer cannot be read.",
                 remedy=AADSTS["90002"][1],
             ) from None
+
+
+class _Line:
+    """httpx for MSAL, which sends an assertion as bytes: httpx would write them as Python shows them."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def get(self, url: str, **more: Any) -> httpx.Response:
+        return self._http.get(url, **more)
+
+    def post(self, url: str, data: Mapping[str, Any], **more: Any) -> httpx.Response:
+        form = {name: value.decode() if isinstance(value, bytes) else value for name, value in data.items()}
+        return self._http.post(url, data=form, **more)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _key_of(pem: str) -> dict[str, str]:
+    """A private key as MSAL takes it, beside the certificate's SHA-1, which names it and protects nothing."""
+    thumbprint = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
+    return {"private_key": pem, "thumbprint": thumbprint}

@@ -21,11 +21,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
 from provision.errors import ProvisionError, SignInFailed, Unreachable
 from provision.microsoft.credentials import credential_for
+from provision.microsoft.product_sign_in import RefreshToken, Registration
 from provision.microsoft.tokens import Caller, caller_of
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints
@@ -37,6 +35,8 @@ AT_ONCE = 8
 """How many tokens in a row make a proof as long as no server has refused."""
 AFTER_A_REFUSAL = 32
 """How many do once one has."""
+REFRESH_SECONDS = 60.0
+"""How long a user's refresh token is tried with a credential that is proven already."""
 _LONGEST_WATCH = 30.0
 """The longest time over which those are spread, seconds."""
 _LONGEST_PAUSE = 8.0
@@ -112,7 +112,7 @@ def prove_refresh(
     client_id: str,
     refresh_token: str,
     scopes: Sequence[str],
-    seconds: float = 60.0,
+    seconds: float | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Caller:
     """Redeems a user's refresh token with a credential, as the product does for each mail ("Refresh tokens in the
@@ -125,51 +125,33 @@ def prove_refresh(
         tenant_id: the user's tenant.
         client_id: the application that the refresh token was given to.
         refresh_token: the user's.
-        scopes: delegated permissions of Microsoft Graph, by name.
-        seconds: how long to go on when Entra refuses.
+        scopes: delegated permissions of Microsoft Graph, by name; each is asked for.
+        seconds: how long to go on when Entra refuses; ``REFRESH_SECONDS`` without it.
         pause: waits a number of seconds.
 
     Raises:
+        ConsentPending: nobody consented to a permission.
         SignInFailed, Unreachable: as ``prove``.
     """
-    import msal  # type: ignore[import-untyped]
-
     what, _ = _WORDS[means]
+    given = {"certificate" if means == "certificate" else "secret": value}
+    registration = Registration(tenant_id, client_id, **given)
+    graph = endpoints.graph_scope.removesuffix("/.default")
 
     def once() -> Caller:
-        client = msal.ConfidentialClientApplication(
-            client_id,
-            client_credential=_key_of(value) if means == "certificate" else value,
-            authority=f"{endpoints.login}/{tenant_id}",
-            instance_discovery=False if endpoints.is_custom else None,
-            verify=endpoints.ca_file or True,
-        )
-        graph = endpoints.graph_scope.removesuffix("/.default")
-        answer = client.acquire_token_by_refresh_token(refresh_token, [f"{graph}/{scope}" for scope in scopes])
-        if "access_token" not in answer:
-            code = f"AADSTS{answer['error_codes'][0]}" if answer.get("error_codes") else answer.get("error")
-            raise SignInFailed(
-                f"Entra does not redeem the refresh token with the new {what} ({code}).",
-                remedy="Let the user connect again in the product, and give the new refresh token.",
-            )
-        return caller_of(answer["access_token"])
+        sign_in = RefreshToken(registration, endpoints, refresh_token)
+        return [caller_of(sign_in.token(f"{graph}/{scope}")) for scope in scopes][-1]
 
     return _insist(
         once,
-        "refresh token",
+        f"{what} with the user's refresh token",
         tenant_id=tenant_id,
         client_id=client_id,
-        seconds=seconds,
+        seconds=REFRESH_SECONDS if seconds is None else seconds,
         delay=0.5,
         in_a_row=(1, 1),
         pause=pause,
     )
-
-
-def _key_of(pem: str) -> dict[str, str]:
-    """A private key as MSAL takes it, beside the certificate's SHA-1, which names it and protects nothing."""
-    thumbprint = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA1()).hex()  # noqa: S303
-    return {"private_key": pem, "thumbprint": thumbprint}
 
 
 def _insist(

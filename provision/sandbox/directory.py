@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from provision.sandbox.replicas import Replicas
 from provision.sandbox.shared import copied, freeze
 
 Document = dict[str, Any]
@@ -162,7 +163,8 @@ class Directory:
 
     ``replication_delay`` is how many seconds a new object stays invisible to ``get``, ``find`` and ``all`` (0: none);
     writers that must see it pass ``fresh=True``. ``exchange_delay`` is how many seconds a changed Exchange setting is
-    not yet known to the servers that take mail (``exchange.propagation``).
+    not yet known to the servers that take mail (``exchange.propagation``). ``replicas`` are the servers that sign
+    clients in: each knows a credential after a part of the replication delay, the last of them after all of it.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
@@ -170,6 +172,7 @@ class Directory:
         self.clock = clock or Clock()
         self.replication_delay = 0.0
         self.exchange_delay = 0.0
+        self.replicas = Replicas()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")

@@ -16,6 +16,7 @@ from typing import Any
 
 from provision.sandbox.directory import Directory
 from provision.sandbox.limits import Limits
+from provision.sandbox.replicas import Replicas
 
 ACTIONS: dict[str, str] = {
     "status": "answer with this HTTP status instead (429 and 503 carry Retry-After)",
@@ -37,7 +38,11 @@ _CONDITIONS: dict[str, float] = {
     "exchange_delay": 0.0,
     "clock_skew": 0.0,
     "token_lifetime": 3599.0,
+    "sign_in_servers": 1.0,
+    "sign_in_seed": 0.0,
 }
+_COUNTS = {"sign_in_servers": 1, "sign_in_seed": 0}
+"""Conditions that are whole numbers, with the least of each; all others are seconds."""
 _SETTING_RULES = "weather.rules"
 _SETTING_LIMITS = "weather.limits"
 _SETTING_CONDITIONS = "weather.conditions"
@@ -142,7 +147,7 @@ class Weather:
     """The current faults and conditions of one server.
 
     Args:
-        directory: the store; both delays and the clock's skew are applied to it.
+        directory: the store; both delays, the clock's skew and the sign-in servers are applied to it.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -162,6 +167,9 @@ class Weather:
         self._directory.replication_delay = self.conditions["replication_delay"]
         self._directory.exchange_delay = self.conditions["exchange_delay"]
         self._directory.clock.skew = self.conditions["clock_skew"]
+        self._directory.replicas = Replicas(
+            int(self.conditions["sign_in_servers"]), int(self.conditions["sign_in_seed"])
+        )
 
     @property
     def token_lifetime(self) -> int:
@@ -203,12 +211,14 @@ class Weather:
         self.limits = Limits(self._directory, float(share))
 
     def set_conditions(self, conditions: dict[str, float]) -> None:
-        """Changes the named conditions, each in seconds; raises BadRule for an unknown name or a bad value."""
+        """Changes the named conditions; raises BadRule for an unknown name or a bad value."""
         for name, value in conditions.items():
             if name not in _CONDITIONS:
                 raise BadRule(f"unknown condition {name!r}; conditions: {', '.join(_CONDITIONS)}")
             if not isinstance(value, int | float) or isinstance(value, bool):
-                raise BadRule(f"{name} is a number of seconds, not {value!r}")
+                raise BadRule(f"{name} is a number{'' if name in _COUNTS else ' of seconds'}, not {value!r}")
+            if name in _COUNTS and (value != int(value) or value < _COUNTS[name]):
+                raise BadRule(f"{name} is a whole number, {_COUNTS[name]} or more, not {value!r}")
         self.conditions.update({name: float(value) for name, value in conditions.items()})
         self._directory.set_setting(_SETTING_CONDITIONS, self.conditions)
         self._apply()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -157,3 +158,41 @@ def test_bad_rule_is_refused_and_names_what_is_valid(weather: Sandbox, rule: dic
     with pytest.raises(SandboxError, match=named):
         weather.set_faults([rule])
     assert weather.status()["rules"] == []
+
+
+@pytest.mark.parametrize("wrong", [{"sign_in_servers": 0}, {"sign_in_servers": 1.5}, {"sign_in_seed": -1}])
+def test_a_count_that_is_none_is_refused(weather: Sandbox, wrong: dict[str, float]) -> None:
+    with pytest.raises(SandboxError, match=f"{next(iter(wrong))} is a whole number"):
+        weather.set_faults(**wrong)
+    assert weather.status()["conditions"]["sign_in_servers"] == 1
+
+
+def test_a_secret_lives_on_at_some_servers_after_it_is_removed(
+    weather: Sandbox, http: httpx.Client, tenant: Tenant, bearer: dict[str, str]
+) -> None:
+    """And Graph, which has removed it, never shows what is kept of it."""
+    app = http.post("/v1.0/applications", json={"displayName": "Mail"}, headers=bearer).json()
+    http.post("/v1.0/servicePrincipals", json={"appId": app["appId"]}, headers=bearer).raise_for_status()
+    path = f"/v1.0/applications/{app['id']}"
+    made = http.post(f"{path}/addPassword", json={}, headers=bearer).json()
+
+    def accepted(requests: int) -> set[bool]:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": app["appId"],
+            "client_secret": made["secretText"],
+            "scope": "https://graph.microsoft.com/.default",
+        }
+        url = f"/{tenant.tenant_id}/oauth2/v2.0/token"
+        return {http.post(url, data=form).status_code == 200 for _ in range(requests)}
+
+    assert accepted(1) == {True}
+    time.sleep(1.5)  # before the weather: no server forgets what it knew
+    weather.set_faults(replication_delay=1.4, sign_in_servers=4, sign_in_seed=1)
+    http.post(f"{path}/removePassword", json={"keyId": made["keyId"]}, headers=bearer).raise_for_status()
+    assert True in accepted(8)
+    shown = http.get(path, headers=bearer)
+    assert shown.json()["passwordCredentials"] == []
+    assert "_removed" not in shown.text
+    time.sleep(1.5)
+    assert accepted(20) == {False}

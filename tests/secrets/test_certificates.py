@@ -15,18 +15,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msal  # type: ignore[import-untyped]
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from desk import Desk, foreign_certificate, value_in
+from entra_tenant import Entra
 
 from provision.errors import InvalidInput, NotDelivered, SignInFailed, WouldOverwrite
 from provision.journal.lease import Lease
 from provision.microsoft.graph import Graph
 from provision.microsoft.proof import prove
-from provision.sandbox import Sandbox
+from provision.onboard.rotating import prover
+from provision.sandbox import Sandbox, Tenant
 from provision.secrets import certificate
 from provision.secrets.due import Pace
 from provision.secrets.record import Kind
@@ -61,6 +64,43 @@ def test_msal_signs_in_with_what_the_place_holds(desk: Desk, trusting: Path) -> 
         verify=str(trusting),
     )
     assert "access_token" in client.acquire_token_for_client([desk.endpoints.graph_scope])
+
+
+def test_a_users_refresh_token_is_redeemed_with_the_key_before_it_goes_anywhere(
+    http: httpx.Client,
+    tenant: Tenant,
+    sandbox: Sandbox,
+    desk: Desk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entra = Entra(http, tenant, sandbox)
+    app = entra.register()
+    entra.consent(app)
+    file = tmp_path / "refresh-token"
+    file.write_text(entra.tokens(app)["refresh_token"])
+    file.chmod(0o600)
+    ours = replace(desk, object_id=app.object_id, client_id=app.client_id)
+
+    def proving() -> Callable[[str], object]:
+        return prover(
+            desk.endpoints,
+            "certificate",
+            tenant_id=tenant.tenant_id,
+            client_id=app.client_id,
+            scopes=("Mail.Send",),
+            refresh_token_file=file,
+        )
+
+    ours.prove = proving()  # type: ignore[method-assign]
+    assert ours.run().made is not None
+    file.write_text("revoked")
+    ours.prove = proving()  # type: ignore[method-assign]
+    monkeypatch.setattr("provision.microsoft.proof.REFRESH_SECONDS", 0.5)
+    before = value_in(ours.sinks[0])
+    with pytest.raises(SignInFailed, match="new certificate with the user's refresh token does not work"):
+        ours.run(now=True)
+    assert value_in(ours.sinks[0]) == before
 
 
 def test_secrets_and_certificates_share_a_journal_and_leave_each_other_alone(desk: Desk, tmp_path: Path) -> None:

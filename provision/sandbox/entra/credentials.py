@@ -58,6 +58,7 @@ class ClientProof:
         self._directory = directory
         self._issuer = issuer
         self._audiences = audiences
+        self._server = directory.replicas.answering()
         self.used: Credential | None = None
         """The credential that the client presented, once it is found; it may be refused all the same."""
 
@@ -81,18 +82,34 @@ class ClientProof:
             raise EntraError(7000218)
 
     def _credentials(self, client: Client, principal: Document | None, kind: str) -> list[Document]:
-        """A client's credentials stand on its registration and, for some, on its service principal."""
+        """The client's credentials that the answering server has learnt of, and those whose end it has not.
+
+        They stand on its registration and, for some, on its service principal.
+        """
         owners = [client.application or {}, principal or {}]
-        return [credential for owner in owners for credential in owner.get(kind) or []]
+        known = [
+            credential
+            for owner in owners
+            for credential in (*(owner.get(kind) or ()), *(owner.get(f"_removed.{kind}") or ()))
+            if self._knows(f"{credential['keyId']} made", credential.get("_createdAt", 0.0))
+        ]
+        return [
+            credential
+            for credential in known
+            if "_removedAt" not in credential
+            or not self._knows(f"{credential['keyId']} removed", credential["_removedAt"])
+        ]
+
+    def _knows(self, change: str, at: float) -> bool:
+        """Whether the answering server has learnt of a change (seconds since 1970)."""
+        lag = self._directory.replicas.lag(change, self._server, self._directory.replication_delay)
+        return at <= self._directory.clock.now() - lag
 
     def _check_secret(self, client: Client, principal: Document | None, secret: str) -> None:
         now = self._directory.clock.now()
-        replicated_before = now - self._directory.replication_delay
         for credential in self._credentials(client, principal, "passwordCredentials"):
             if not hashing.matches(secret, credential.get("_hash", "")):
                 continue
-            if credential.get("_createdAt", 0.0) > replicated_before:
-                break
             if _epoch(credential.get("startDateTime"), 0.0) > now + _LEEWAY_SECONDS:
                 break
             self.used = Credential("clientSecret", credential["keyId"])
@@ -158,11 +175,8 @@ class ClientProof:
     def _certificate(
         self, client: Client, principal: Document | None, identity: str
     ) -> tuple[str, x509.Certificate] | None:
-        """The key id and the certificate that the assertion's header names; not one that is still replicating."""
-        replicated_before = self._directory.clock.now() - self._directory.replication_delay
+        """The key id and the certificate that the assertion's header names."""
         for credential in self._credentials(client, principal, "keyCredentials"):
-            if credential.get("_createdAt", 0.0) > replicated_before:
-                continue
             try:
                 certificate = x509.load_der_x509_certificate(base64.b64decode(credential.get("_key") or ""))
             except (ValueError, binascii.Error):

@@ -163,6 +163,8 @@ def _merged(call: Call, before: Document, values: Document) -> Document:
         )
     if "keyCredentials" in changes:
         changes["keyCredentials"] = credentials.replaced_keys(call, before, changes["keyCredentials"], kind=_TYPE)
+    for name in {"passwordCredentials", "keyCredentials"} & changes.keys():
+        changes |= credentials.removed(call, before, changes[name], name)
     if "oauth2RequirePostResponse" in changes:
         changes["_oauth2RequirePostResponse"] = bool(changes.pop("oauth2RequirePostResponse"))
     return shapes.updated(shapes.APPLICATION, before, changes)
@@ -246,7 +248,7 @@ def remove_password(call: Call) -> Answer:
     application = find(call)
     call.require_owner(application)
     asked = schema.check_parameters(call.body, "removePassword")
-    credentials.remove(application, "passwordCredentials", asked.get("keyId"))
+    credentials.remove(call, application, "passwordCredentials", asked.get("keyId"))
     call.directory.replace(call.tenant, "application", application)
     return NO_CONTENT
 
@@ -269,7 +271,7 @@ def remove_key(call: Call) -> Answer:
     call.require_owner(application)
     asked = schema.check_parameters(call.body, "removeKey")
     credentials.check_proof(application, asked.get("proof"))
-    credentials.remove(application, "keyCredentials", asked.get("keyId"))
+    credentials.remove(call, application, "keyCredentials", asked.get("keyId"))
     call.directory.replace(call.tenant, "application", application)
     return NO_CONTENT
 

@@ -95,7 +95,26 @@ def without_unreplicated(call: Call, owner: Document) -> Document:
     return owner
 
 
-def remove(owner: Document, collection: str, key_id: Any) -> None:
+def removed(call: Call, owner: Document, kept: list[Document], collection: str) -> Document:
+    """What is kept of credentials that a change takes away: some of the servers that sign in do not know it yet.
+
+    Args:
+        call: the request.
+        owner: the object as it was.
+        kept: the collection as it will be.
+        collection: ``passwordCredentials`` or ``keyCredentials``.
+
+    Returns:
+        A property for the object; it names nothing that every server has forgotten.
+    """
+    now, left = call.directory.clock.now(), {row["keyId"] for row in kept}
+    gone = [{**row, "_removedAt": now} for row in owner[collection] if row["keyId"] not in left]
+    name = f"_removed.{collection}"
+    limit = now - call.directory.replication_delay
+    return {name: [row for row in (*owner.get(name, ()), *gone) if row["_removedAt"] > limit]}
+
+
+def remove(call: Call, owner: Document, collection: str, key_id: Any) -> None:
     """Takes a credential out of an object by its key id.
 
     Raises:
@@ -107,6 +126,7 @@ def remove(owner: Document, collection: str, key_id: Any) -> None:
     if len(kept) == len(owner[collection]):
         noun = "password" if collection == "passwordCredentials" else "key"
         raise errors.GraphError(f"No {noun} credential found with keyId '{key_id}'.")
+    owner.update(removed(call, owner, kept, collection))
     owner[collection] = kept
 
 

@@ -130,6 +130,8 @@ def update_service_principal(call: Call) -> Answer:
         changes["keyCredentials"] = credentials.replaced_keys(
             call, principal, changes["keyCredentials"], kind="servicePrincipal"
         )
+    for name in {"passwordCredentials", "keyCredentials"} & changes.keys():
+        changes |= credentials.removed(call, principal, changes[name], name)
     after = shapes.updated(shapes.SERVICE_PRINCIPAL, principal, changes)
     _validate(after)
     call.directory.replace(call.tenant, "servicePrincipal", after)
@@ -173,7 +175,7 @@ def remove_password(call: Call) -> Answer:
     principal = find(call)
     call.require_owner(principal)
     asked = schema.check_parameters(call.body, "removePassword")
-    credentials.remove(principal, "passwordCredentials", asked.get("keyId"))
+    credentials.remove(call, principal, "passwordCredentials", asked.get("keyId"))
     call.directory.replace(call.tenant, "servicePrincipal", principal)
     return NO_CONTENT
 

@@ -13,6 +13,7 @@ from provision.sandbox.entra.credentials import ClientProof, basic_credentials
 from provision.sandbox.entra.errors import EntraError
 from provision.sandbox.keys import SigningKeys
 from provision.sandbox.oidc_issuer import OidcIssuer
+from provision.sandbox.replicas import Replicas
 
 SECRET = "s" * 40
 
@@ -45,6 +46,49 @@ def test_new_secret_is_unknown_until_it_has_replicated(proof: tuple[Directory, C
         judge.check(client(_createdAt=now), None, {"client_secret": SECRET}, None)
     assert refused.value.code == 7000215
     judge.check(client(_createdAt=now - 31), None, {"client_secret": SECRET}, None)
+
+
+def judged(directory: Directory, judge: ClientProof, client: Client, requests: int = 60) -> list[bool]:
+    """Which of some requests are accepted; each comes to a server of its own, as a new one at the token endpoint."""
+    accepted = []
+    for _ in range(requests):
+        again = ClientProof(directory, judge._issuer, frozenset())
+        try:
+            again.check(client, None, {"client_secret": SECRET}, None)
+        except EntraError as refused:
+            assert refused.code == 7000215
+        accepted.append(again.used is not None)
+    return accepted
+
+
+def test_one_server_knows_a_new_secret_and_the_next_does_not(proof: tuple[Directory, ClientProof]) -> None:
+    directory, judge = proof
+    directory.replication_delay = 30
+    now = directory.clock.now()
+    seen = []
+    for _ in range(2):
+        directory.replicas = Replicas(4, seed=3)
+        assert not any(judged(directory, judge, client(_createdAt=now)))
+        seen.append(judged(directory, judge, client(_createdAt=now - 29)))
+        assert all(judged(directory, judge, client(_createdAt=now - 31)))
+    assert seen[0] == seen[1], "the seed repeats it"
+    assert set(seen[0]) == {True, False}, "the slowest server takes the whole delay"
+
+
+def test_a_removed_secret_is_forgotten_server_by_server(proof: tuple[Directory, ClientProof]) -> None:
+    directory, judge = proof
+    directory.replication_delay = 30
+    directory.replicas = Replicas(4, seed=3)
+    now = directory.clock.now()
+
+    def removed(seconds: float) -> Client:
+        (row,) = (client().application or {})["passwordCredentials"]
+        gone = {"id": "1", "_removed.passwordCredentials": [{**row, "_removedAt": now - seconds}]}
+        return Client("app", "Mail", gone, "tenant")
+
+    assert all(judged(directory, judge, removed(0)))
+    assert set(judged(directory, judge, removed(29))) == {True, False}
+    assert not any(judged(directory, judge, removed(31)))
 
 
 def test_secret_is_good_between_its_start_and_end(proof: tuple[Directory, ClientProof]) -> None:
