@@ -1,0 +1,119 @@
+"""A fleet on a Dask cluster: a real scheduler and real workers, each a process with a machine's own data."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cluster import Cluster
+from fleets import LocalFleet
+from stores import Postgres
+from test_runs import assert_all_right, begun, eventually
+
+from provision.sandbox import Sandbox
+from provision.sandbox.tls import Certificates
+
+
+@pytest.fixture
+def fleet(sandbox: Sandbox, tmp_path: Path, postgres: Postgres) -> LocalFleet:
+    """Runs and state are kept in PostgreSQL, so that no worker needs another's disk."""
+    return LocalFleet(
+        sandbox,
+        tmp_path,
+        3,
+        store=postgres.url(postgres.database()),
+        environ={"PULUMI_BACKEND_URL": postgres.url(postgres.database()), "PULUMI_CONFIG_PASSPHRASE": "of the fleet"},
+    )
+
+
+def machine(fleet: LocalFleet, number: int) -> dict[str, str]:
+    """The environment of a worker's machine: its own disk, the fleet's databases."""
+    return {**fleet.environment, "PROVISION_DATA": str(fleet.folder / f"machine-{number}")}
+
+
+def test_a_worker_that_is_lost_in_the_middle_is_made_up_for(fleet: LocalFleet) -> None:
+    with Cluster(0, machine(fleet, 0)) as cluster:
+        first, _ = cluster.add(machine(fleet, 1)), cluster.add(machine(fleet, 2))
+        seen = begun(fleet)
+        process = fleet.start("up", "--scheduler", cluster.address)
+        eventually(seen, process)
+        cluster.lose(first)
+        assert process.wait(timeout=400) == 0, fleet.said
+    assert "run " in fleet.said
+    assert_all_right(fleet)
+    assert list(fleet.folder.glob("machine-2/fleet/trial/logs/*/c*.log"))
+    assert not list(fleet.folder.glob("data/fleet/trial/logs/*/c*.log")), "the coordinator's machine did nothing itself"
+
+
+def test_a_cluster_over_tls_takes_no_stranger(fleet: LocalFleet, tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    made = Certificates(folder)
+    made.ensure("127.0.0.1")
+    ca, certificate, key = (str(folder / name) for name in ("ca.pem", "server.pem", "server-key.pem"))
+    options = ("--tls-ca-file", ca, "--tls-cert", certificate, "--tls-key", key)
+    with Cluster(1, machine(fleet, 1), options=options, protocol="tls") as cluster:
+        ours = ("--scheduler", cluster.address, "--tls-ca", ca, "--tls-cert", certificate, "--tls-key", key)
+        done = fleet.run("up", "--tenant", "c0001", *ours)
+        assert done.returncode == 0, done.stderr
+        assert fleet.held()["c0001"].right
+        stranger = fleet.run("up", "--tenant", "c0002", "--scheduler", cluster.address)
+    assert stranger.returncode in (3, 7), stranger.stderr
+    assert "Traceback" not in stranger.stderr
+    assert fleet.held()["c0002"].applications == 0
+
+
+def test_a_worker_of_another_version_is_told_in_one_sentence(fleet: LocalFleet) -> None:
+    pretended = fleet.folder / "other" / "provision-9.9.9.dist-info"
+    pretended.mkdir(parents=True)
+    (pretended / "METADATA").write_text("Metadata-Version: 2.1\nName: provision\nVersion: 9.9.9\n")
+    environ = {**machine(fleet, 1), "PYTHONPATH": str(pretended.parent)}
+    with Cluster(1, environ) as cluster:
+        done = fleet.run("up", "--scheduler", cluster.address)
+    assert done.returncode == 3
+    assert "has provision 9.9.9, and here it is" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_with_another_store_is_told_before_anything_is_done(fleet: LocalFleet) -> None:
+    environ = {**machine(fleet, 1), "PROVISION_FLEET_STORE": f"sqlite://{fleet.folder / 'other.db'}"}
+    with Cluster(1, environ) as cluster:
+        done = fleet.run("up", "--scheduler", cluster.address)
+        secret_free = cluster.log.read_text()
+    assert done.returncode == 8
+    assert "does not use this run's store" in done.stderr
+    assert "PROVISION_FLEET_STORE" in done.stderr
+    assert "correct:horse" not in secret_free + done.stderr
+    assert all(held.applications == 0 for held in fleet.held().values())
+
+
+def test_a_cluster_that_is_not_there_is_told(fleet: LocalFleet) -> None:
+    nobody = fleet.run("up", "--scheduler", "tcp://127.0.0.1:9")
+    assert nobody.returncode == 7, nobody.stderr
+    assert "The Dask scheduler at tcp://127.0.0.1:9 does not answer" in nobody.stderr
+    wrong = fleet.run("up", "--scheduler", "gopher://127.0.0.1:9")
+    assert wrong.returncode == 3, wrong.stderr
+    assert "Traceback" not in nobody.stderr + wrong.stderr
+
+
+def test_a_scheduler_that_dies_leaves_a_run_that_goes_on(fleet: LocalFleet) -> None:
+    with Cluster(1, machine(fleet, 1)) as cluster:
+        seen = begun(fleet)
+        process = fleet.start("up", "--scheduler", cluster.address)
+        eventually(seen, process)
+        cluster.scheduler.kill()
+        assert process.wait(timeout=120) == 7, fleet.said
+    assert "The Dask scheduler at" in fleet.said
+    assert "Traceback" not in fleet.said
+    done = subprocess.run(
+        fleet.command("up", "--resume", "--workers", "2"),
+        cwd=fleet.folder,
+        env=fleet.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_all_right(fleet)

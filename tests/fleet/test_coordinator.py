@@ -1,0 +1,273 @@
+"""What a coordinator tries, in which order and how often; the store is real, the workers do as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from provision.errors import Unreachable
+from provision.fleet import coordinator as coordinating
+from provision.fleet.coordinator import Coordinator, Ended
+from provision.fleet.executors import WorkerLost, out_of_time
+from provision.fleet.jobs import Job
+from provision.fleet.outcome import Failure, Outcome
+from provision.fleet.store import FleetStore, Run, open_fleet_store
+from provision.fleet.tenant import CredentialReference, Tenant
+
+Answer = Outcome | WorkerLost
+
+
+class Told:
+    """An executor whose answers are written down; it claims and finishes in the store as a worker does."""
+
+    def __init__(self, store: FleetStore, answer: Callable[[Job, int], Answer], workers: int = 2) -> None:
+        self.store = store
+        self.answer = answer
+        self.workers = workers
+        self.tries: list[str] = []
+        self.gone = False
+        self.most = 0
+
+    def require(self, run: Run) -> None:
+        pass
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        if self.gone:
+            raise Unreachable("The scheduler is gone.")
+        key = job.tenant.key
+        self.tries.append(key)
+        future: Future[Outcome] = Future()
+        claim = self.store.claim(job.run, key)
+        if claim is None:
+            future.set_result(Outcome(key, job.action, "not-tried"))
+            return future
+        answer = self.answer(job, self.tries.count(key))
+        if isinstance(answer, WorkerLost):
+            self.store.release(claim)
+            future.set_exception(answer)
+        elif answer.failure is not None and answer.failure.kind == "OutOfTime":
+            self.store.release(claim)
+            future.set_result(answer)
+        else:
+            self.store.finish(claim, answer)
+            future.set_result(answer)
+        return future
+
+    def close(self, *, hard: bool = False) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that are minutes for Microsoft are nothing here."""
+    monkeypatch.setattr(coordinating, "wait_before", lambda _attempt: 0.0)
+    monkeypatch.setattr(coordinating, "ELSEWHERE_SECONDS", 0.0)
+    monkeypatch.setattr(coordinating, "_LOOK_SECONDS", 0.01)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FleetStore]:
+    opened = open_fleet_store(environ={"PROVISION_FLEET_STORE": f"sqlite://{tmp_path / 'fleet.db'}"})
+    yield opened
+    opened.close()
+
+
+def rows(count: int) -> list[Tenant]:
+    credential = CredentialReference("partner", "client-secret", "1")
+    return [Tenant(f"t{number:03}", "contoso.com", credential=credential) for number in range(count)]
+
+
+def changed(job: Job) -> Outcome:
+    return Outcome(job.tenant.key, job.action, "changed")
+
+
+def failed(job: Job, kind: str, code: int, *, throttled: bool = False) -> Outcome:
+    return Outcome(job.tenant.key, job.action, "failed", failure=Failure(kind, f"{kind}.", "", code, throttled))
+
+
+def work(store: FleetStore, run: Run, executor: Told, **options: object) -> tuple[Ended, list[Outcome]]:
+    ended: list[Outcome] = []
+    done = Coordinator(store, run, executor, ended=ended.append, **options).work()  # type: ignore[arg-type]
+    return done, ended
+
+
+def test_every_tenant_is_done_once_and_the_run_is_ended(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(20), {})
+    executor = Told(store, lambda job, _: changed(job))
+    done, ended = work(store, run, executor)
+    assert done.counts == {"changed": 20}
+    assert done.complete
+    assert sorted(executor.tries) == [tenant.key for tenant in rows(20)]
+    assert len(ended) == 20
+    assert store.unfinished("fleet", "up") is None
+
+
+def test_a_throttled_tenant_is_tried_again_while_others_go_on(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(4), {})
+    executor = Told(
+        store,
+        lambda job, tried: (
+            failed(job, "Unreachable", 7, throttled=True) if job.tenant.key == "t000" and tried < 4 else changed(job)
+        ),
+    )
+    done, ended = work(store, run, executor)
+    assert done.counts == {"changed": 4}
+    assert executor.tries.count("t000") == 4
+    assert len(ended) == 4
+
+
+def test_a_failure_that_stays_is_not_tried_again(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(3), {})
+    executor = Told(store, lambda job, _: failed(job, "NotPermitted", 5) if job.tenant.key == "t001" else changed(job))
+    done, _ = work(store, run, executor)
+    assert done.counts == {"changed": 2, "failed": 1}
+    assert executor.tries.count("t001") == 1
+    assert store.unfinished("fleet", "up") is None, "a failure is an end, too"
+
+
+def test_what_does_not_answer_is_tried_so_often_and_no_more(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(2), {})
+    executor = Told(store, lambda job, _: failed(job, "AnswerLost", 7) if job.tenant.key == "t000" else changed(job))
+    done, ended = work(store, run, executor, attempts=3)
+    assert executor.tries.count("t000") == 3
+    assert done.counts == {"changed": 1, "failed": 1}
+    assert [one.failure.kind for one in ended if one.failure] == ["AnswerLost"]
+    assert [one.attempt for one in store.outcomes(run)] == [1, 1]
+
+
+def test_a_lost_worker_costs_an_attempt_and_three_cost_the_tenant(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(3), {})
+
+    def answer(job: Job, tried: int) -> Answer:
+        if job.tenant.key == "t000" or (job.tenant.key == "t001" and tried == 1):
+            return WorkerLost("a worker was killed by signal 9")
+        return changed(job)
+
+    executor = Told(store, answer)
+    done, _ = work(store, run, executor)
+    assert done.counts == {"changed": 2, "failed": 1}
+    assert [executor.tries.count(key) for key in ("t000", "t001", "t002")] == [3, 2, 1]
+    outcome = store.outcome(run.id, "t000")
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "WorkerLost"
+    assert "signal 9" in outcome.failure.message
+
+
+def test_a_tenant_that_runs_out_of_time_is_tried_once_more(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(2), {})
+    executor = Told(store, lambda job, _: out_of_time(job, 60) if job.tenant.key == "t000" else changed(job))
+    done, _ = work(store, run, executor)
+    assert executor.tries.count("t000") == 2
+    assert done.counts == {"changed": 1, "failed": 1}
+    outcome = store.outcome(run.id, "t000")
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "OutOfTime"
+
+
+def test_a_defect_is_not_tried_again(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(1), {})
+    executor = Told(store, lambda job, _: failed(job, "Defect", 1))
+    done, _ = work(store, run, executor)
+    assert executor.tries == ["t000"]
+    assert done.counts == {"failed": 1}
+
+
+def test_a_tenant_that_somebody_else_has_is_waited_for(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(2), {})
+    other = store.begin("fleet", "up", rows(2), {})
+    theirs = store.claim(other.id, "t000")
+    assert theirs is not None
+
+    def answer(job: Job, _tried: int) -> Answer:
+        store.finish(theirs, Outcome("t000", "up", "changed"))
+        return changed(job)
+
+    executor = Told(store, answer, workers=1)
+    done, _ = work(store, run, executor)
+    assert done.counts == {"changed": 2}
+    assert executor.tries[0] == "t000"
+    assert executor.tries.count("t000") >= 2
+
+
+def test_what_another_coordinator_has_done_in_the_same_run_counts(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(2), {})
+    theirs = store.claim(run.id, "t000")
+    assert theirs is not None
+    executor = Told(store, lambda job, _: changed(job), workers=1)
+    submit = executor.submit
+
+    def late(job: Job) -> Future[Outcome]:
+        if job.tenant.key == "t001":
+            store.finish(theirs, Outcome("t000", "up", "unchanged"))
+        return submit(job)
+
+    executor.submit = late  # type: ignore[method-assign]
+    done, _ = work(store, run, executor)
+    assert done.counts == {"changed": 1, "unchanged": 1}
+
+
+def test_a_credential_that_is_refused_everywhere_stops_the_run_and_says_who_was_not_tried(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(30), {})
+    executor = Told(store, lambda job, _: failed(job, "SignInFailed", 4), workers=1)
+    done, ended = work(store, run, executor)
+    assert done.counts == {"failed": 8, "not-tried": 22}
+    assert [(cause.kind, cause.scope) for cause, _ in done.causes] == [("SignInFailed", "partner")]
+    assert not done.complete
+    assert len(ended) == 30
+    untried = [one for one in store.outcomes(run) if one.status == "not-tried"]
+    assert len(untried) == 22
+    assert untried[0].notes == ("not tried, because it would have hit this tenant, too: SignInFailed.",)
+
+
+def test_resuming_does_what_is_left_and_what_failed_and_nothing_twice(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(30), {})
+    first = Told(store, lambda job, _: changed(job) if job.tenant.key < "t010" else failed(job, "SignInFailed", 4), 1)
+    work(store, run, first)
+    assert store.unfinished("fleet", "up") == run
+    second = Told(store, lambda job, _: changed(job))
+    done, _ = work(store, run, second)
+    assert done.counts == {"changed": 30}
+    assert sorted(second.tries) == [tenant.key for tenant in rows(30)[10:]]
+    assert store.unfinished("fleet", "up") is None
+
+
+def test_a_stopped_run_finishes_what_runs_and_leaves_the_rest(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(10), {})
+    executor = Told(store, lambda job, _: changed(job), workers=1)
+    coordinator = Coordinator(store, run, executor, ended=lambda _: coordinator.stop())
+    done = coordinator.work()
+    assert done.interrupted
+    assert done.counts == {"changed": 1, "not-tried": 9}
+    assert len(store.left(run)) == 9
+    assert store.unfinished("fleet", "up") == run
+
+
+def test_a_cluster_that_is_gone_leaves_the_rest_untried(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(5), {})
+
+    def answer(job: Job, _tried: int) -> Answer:
+        executor.gone = job.tenant.key == "t001"
+        return changed(job)
+
+    executor = Told(store, answer, workers=1)
+    done, _ = work(store, run, executor)
+    assert done.broken is not None
+    assert done.broken.message == "The scheduler is gone."
+    assert done.counts == {"changed": 2, "not-tried": 3}
+    assert store.left(run) == ["t002", "t003", "t004"]
+
+
+def test_the_standing_adds_up(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(12), {})
+    told = []
+    work(store, run, Told(store, lambda job, _: changed(job), workers=3), tell=told.append)
+    assert told
+    for standing in told:
+        assert standing.total == 12
+        assert sum(standing.done.values()) + standing.running + sum(standing.waiting.values()) == 12
+    assert told[-1].done == {"changed": 12}
