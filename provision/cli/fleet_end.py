@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,47 +13,33 @@ from provision.errors import Interrupted, InvalidInput, PartlyFailed, ProblemsFo
 
 if TYPE_CHECKING:
     from provision.fleet.coordinator import Ended
-    from provision.fleet.outcome import Outcome
     from provision.fleet.source import Problem
     from provision.fleet.store import FleetStore, Run
 
 SHOWN = 50
 """Rows of the table; a thousand failures are for a program to read."""
 _ORDER = ("failed", "not-tried", "pending", "changed", "unchanged")
-_COLUMNS = ("key", "action", "status", "verdict", "tenantId", "clientId", "secretEnds", "failure", "message", "remedy")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet takes for a formula (OWASP, "CSV Injection")."""
 
 
 def print_table(store: FleetStore, run: Run, ended: Ended) -> None:
     """The tenants that changed, failed, or want something, and the count of all."""
-    rows: list[tuple[str, ...]] = []
-    more = 0
+    from provision.fleet.forms import why
+
+    rows: dict[str, list[tuple[str, ...]]] = {status: [] for status in _ORDER if status != "unchanged"}
+    told = 0
     for outcome in store.outcomes(run):
-        if outcome.status == "unchanged":
-            continue
-        if len(rows) < SHOWN:
-            rows.append((outcome.key, outcome.status, _why(outcome)))
-        else:
-            more += 1
-    rows.sort(key=lambda row: (_ORDER.index(row[1]), row[0]))
-    if rows:
-        print(report.table(("Tenant", "Status", ""), rows))
-    if more:
-        print(f"and {more} more")
+        found = rows.get(outcome.status)
+        if found is not None:
+            told += 1
+            if len(found) < SHOWN:
+                found.append((outcome.key, outcome.status, why(outcome)))
+    table = [row for found in rows.values() for row in found][:SHOWN]
+    if table:
+        print(report.table(("Tenant", "Status", ""), table))
+    if told > len(table):
+        print(f"and {told - len(table)} more")
     counts = [f"{ended.counts[status]} {status}" for status in reversed(_ORDER) if ended.counts.get(status)]
     print(f"run {run.id}: {', '.join(counts) or 'nothing was left to do'}")
-
-
-def _why(outcome: Outcome) -> str:
-    if outcome.failure is not None:
-        return outcome.failure.message
-    if outcome.findings:
-        more = f" (and {len(outcome.findings) - 1} more)" if len(outcome.findings) > 1 else ""
-        return outcome.findings[0].message + more
-    if outcome.changes:
-        return ", ".join(f"{count} {operation}" for operation, count in outcome.changes.items())
-    return outcome.notes[0] if outcome.notes else outcome.verdict
 
 
 def print_json(store: FleetStore, run: Run, ended: Ended, problems: tuple[Problem, ...]) -> None:
@@ -77,32 +61,31 @@ def print_json(store: FleetStore, run: Run, ended: Ended, problems: tuple[Proble
     print("\n]}")
 
 
-def write_csv(store: FleetStore, run: Run, file: Path) -> None:
-    """One row for each tenant; a cell that a spreadsheet would take for a formula gets an apostrophe.
+def write_forms(store: FleetStore, run: Run, *, csv: Path | None, junit: Path | None) -> None:
+    """The run's outcomes into the files that were asked for.
 
     Raises:
-        InvalidInput: the file cannot be written.
+        InvalidInput: one cannot be written.
     """
+    from provision.fleet import forms
+
+    if csv is not None:
+        text = io.StringIO()
+        forms.write_csv(store.outcomes(run), text)
+        _write(csv, text.getvalue())
+    if junit is not None:
+        _write(junit, forms.junit(f"provision fleet {run.action}", store.outcomes(run)))
+
+
+def _write(file: Path, text: str) -> None:
     from provision.engine.cache import write_atomically
 
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    writer.writerows(_cells(store, run))
     try:
-        write_atomically(file, text.getvalue())
+        write_atomically(file, text)
     except OSError as error:
         raise InvalidInput(
             f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
         ) from None
-
-
-def _cells(store: FleetStore, run: Run) -> Iterator[list[str]]:
-    for one in store.outcomes(run):
-        why = one.failure
-        values = (one.key, one.action, one.status, one.verdict, one.tenant_id, one.client_id, one.secret_ends)
-        told = (why.kind, why.message, why.remedy) if why else ("", _why(one), "")
-        yield [f"'{cell}" if (cell or "").startswith(_FORMULA) else cell or "" for cell in (*values, *told)]
 
 
 def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_no_changes: bool = False) -> int:

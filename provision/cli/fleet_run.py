@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from provision.cli.fleet_end import print_json, print_table, say_problems, verdict, write_csv
+from provision.cli.fleet_end import print_json, print_table, say_problems, verdict, write_forms
 from provision.cli.fleet_progress import Shown, shown
 from provision.cli.fleet_selection import add_selection, chosen
 from provision.cli.rotate import span
@@ -122,8 +122,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json(store, run, ended, fleet.problems)
     else:
         print_table(store, run, ended)
-    if arguments.csv is not None:
-        write_csv(store, run, arguments.csv)
+    write_forms(store, run, csv=arguments.csv, junit=arguments.junit)
     return verdict(
         ended,
         fleet.problems,

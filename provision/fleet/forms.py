@@ -1,0 +1,87 @@
+"""A run's outcomes for other programs: rows for a spreadsheet, and a JUnit report for CI that shows tests.
+
+Owns: the forms. Does not own: where they go (``cli``). Every outcome is taken once, in turn.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from typing import TextIO
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from provision.fleet.outcome import Outcome
+
+COLUMNS = ("key", "action", "status", "verdict", "tenantId", "clientId", "secretEnds", "kind", "message", "remedy")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold."""
+
+
+def why(outcome: Outcome) -> str:
+    """One sentence about an outcome, or a few words; empty where there is nothing to say."""
+    if outcome.failure is not None:
+        return outcome.failure.message
+    if outcome.findings:
+        more = f" (and {len(outcome.findings) - 1} more)" if len(outcome.findings) > 1 else ""
+        return outcome.findings[0].message + more
+    if outcome.changes:
+        return ", ".join(f"{count} {operation}" for operation, count in outcome.changes.items())
+    return outcome.notes[0] if outcome.notes else outcome.verdict
+
+
+def write_csv(outcomes: Iterable[Outcome], into: TextIO) -> None:
+    """One row for each tenant; a cell that a spreadsheet would take for a formula begins with an apostrophe."""
+    writer = csv.writer(into)
+    writer.writerow(COLUMNS)
+    for one in outcomes:
+        failure = one.failure
+        values = (one.key, one.action, one.status, one.verdict, one.tenant_id, one.client_id, one.secret_ends)
+        told = (failure.kind if failure else None, why(one), failure.remedy if failure else None)
+        writer.writerow([_cell(value or "") for value in (*values, *told)])
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def junit(name: str, outcomes: Iterable[Outcome]) -> str:
+    """The report: a case for each tenant; what failed or has an error found is a failure, what was not tried skipped.
+
+    Args:
+        name: the suite's, as in ``provision fleet up``.
+        outcomes: the run's.
+    """
+    suite = Element("testsuite", name=_clean(name))
+    tests = failures = skipped = 0
+    seconds = 0.0
+    for one in outcomes:
+        case = SubElement(suite, "testcase", classname=name.replace(" ", "."), name=one.key, time=f"{one.seconds:.3f}")
+        tests, seconds = tests + 1, seconds + one.seconds
+        errors = [finding for finding in one.findings if finding.severity == "error"]
+        if one.failure is not None:
+            text = f"{one.failure.message}\n{one.failure.remedy}"
+            SubElement(case, "failure", message=_clean(one.failure.message), type=one.failure.kind).text = _clean(text)
+            failures += 1
+        elif errors:
+            text = "\n".join(f"{finding.rule}: {finding.message} {finding.remedy}".strip() for finding in errors)
+            SubElement(case, "failure", message=_clean(errors[0].message), type=errors[0].rule).text = _clean(text)
+            failures += 1
+        elif one.status == "not-tried":
+            SubElement(case, "skipped", message=_clean(why(one)))
+            skipped += 1
+        elif said := why(one):
+            SubElement(case, "system-out").text = _clean(said)
+    counts = {"tests": tests, "failures": failures, "skipped": skipped, "errors": 0}
+    for key, count in counts.items():
+        suite.set(key, str(count))
+    suite.set("time", f"{seconds:.3f}")
+    root = Element("testsuites", name=_clean(name))
+    root.append(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
