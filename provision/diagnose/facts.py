@@ -47,6 +47,10 @@ class TenantFacts:
     """Names of enabled Conditional Access policies that block legacy authentication (``other``) of this mailbox."""
     modern_blocked_by: tuple[str, ...] | NotKnown = NOT_ASKED
     """Names of those that block its sign-in in a browser, too."""
+    legacy_may_be_blocked_by: tuple[str, ...] | NotKnown = NOT_ASKED
+    """The same of policies that depend on more than user and application, each with what it depends on."""
+    modern_may_be_blocked_by: tuple[str, ...] | NotKnown = NOT_ASKED
+    """The same for its sign-in in a browser."""
     smtp_disabled: bool | NotKnown = NOT_ASKED
     """``TransportConfig.SmtpClientAuthenticationDisabled``."""
     legacy_tls: bool | NotKnown = NOT_ASKED

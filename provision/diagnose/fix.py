@@ -250,7 +250,7 @@ def _security_defaults_off(hands: Hands) -> None:
 def _exclude_from_policy(hands: Hands) -> None:
     user = hands.user()
     for policy in hands.directory.access_policies(user):
-        if policy.blocks_legacy:
+        if policy.blocks_legacy and not policy.depends:
             hands.directory.exclude_from_policy(policy.id, user)
 
 

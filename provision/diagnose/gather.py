@@ -318,16 +318,10 @@ class _Reading:
         return TenantFacts(
             id=self._tenant_id or NotKnown("nobody is signed in to the tenant"),
             security_defaults=self._known(lambda: self._need(self._directory).security_defaults()),
-            legacy_blocked_by=(
-                policies
-                if isinstance(policies, NotKnown)
-                else tuple(policy.name for policy in policies if policy.blocks_legacy)
-            ),
-            modern_blocked_by=(
-                policies
-                if isinstance(policies, NotKnown)
-                else tuple(policy.name for policy in policies if policy.blocks_modern)
-            ),
+            legacy_blocked_by=_names(policies, lambda one: one.blocks_legacy and not one.depends),
+            modern_blocked_by=_names(policies, lambda one: one.blocks_modern and not one.depends),
+            legacy_may_be_blocked_by=_names(policies, lambda one: one.blocks_legacy and bool(one.depends)),
+            modern_may_be_blocked_by=_names(policies, lambda one: one.blocks_modern and bool(one.depends)),
             smtp_disabled=transport if isinstance(transport, NotKnown) else not transport.smtp_auth,
             legacy_tls=transport if isinstance(transport, NotKnown) else transport.legacy_tls,
             ews_enabled=_property(organization, "EwsEnabled"),
@@ -569,6 +563,17 @@ class _Reading:
 
 class _NotAsked(Exception):
     """A question that cannot be asked; the message is the reason."""
+
+
+def _names(
+    policies: list[AccessPolicy] | NotKnown, which: Callable[[AccessPolicy], bool]
+) -> tuple[str, ...] | NotKnown:
+    """The policies that are meant, each by its name and what it depends on."""
+    if isinstance(policies, NotKnown):
+        return policies
+    return tuple(
+        ", ".join((repr(one.name), *one.depends)) if one.depends else one.name for one in policies if which(one)
+    )
 
 
 def _property(row: Row | NotKnown | None, name: str) -> bool | NotKnown | None:

@@ -9,7 +9,7 @@ are a diagnosis' remedies (``diagnose.fix``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,6 +51,8 @@ class AccessPolicy:
     name: str
     blocks_legacy: bool
     blocks_modern: bool
+    depends: tuple[str, ...] = ()
+    """On what of a sign-in it depends besides, in words: no setting shows whether it applies. Empty: it does."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,8 @@ class Directory(Line):
         )
 
     def access_policies(self, user: User) -> list[AccessPolicy]:
-        """The enabled Conditional Access policies that block a user's mail one way or another ("List policies").
-
-        Policies that look at a place, a platform or a risk are left out: whether they apply shows only at sign-in.
+        """The enabled Conditional Access policies that block a user's mail one way or another ("List policies"), those
+        that look at a place, a platform, a device or a risk among them ("List namedLocations" for their names).
         """
         found = self._channel.ask_all(
             lambda client: client.identity.conditional_access.policies,
@@ -177,8 +178,18 @@ class Directory(Line):
         if not enabled:
             return []
         groups, roles = self._memberships(user.id)
-        read = [_policy_of(raw, {user.id, "All"}, groups, roles) for raw in enabled]
+        places = self._places() if any(_place_ids(raw) for raw in enabled) else {}
+        read = [_policy_of(raw, {user.id, "All"}, groups, roles, places) for raw in enabled]
         return [policy for policy in read if policy.blocks_legacy or policy.blocks_modern]
+
+    def _places(self) -> dict[str, str]:
+        """The names of named locations by their ids."""
+        found = self._channel.ask_all(
+            lambda client: client.identity.conditional_access.named_locations,
+            "read the named locations",
+            needs=_READ_POLICIES,
+        )
+        return {place["id"]: str(place.get("displayName") or place["id"]) for place in found}
 
     def exclude_from_policy(self, policy_id: str, user: User) -> None:
         """Adds a user to those whom a Conditional Access policy excludes ("Update conditionalAccessPolicy"); the rest
@@ -349,8 +360,14 @@ class Directory(Line):
         return [sign_in_of(item) for item in found]
 
 
-def _policy_of(raw: Document, user: Collection[str], groups: Collection[str], roles: Collection[str]) -> AccessPolicy:
-    """What a policy comes to for a user."""
+def _policy_of(
+    raw: Document,
+    user: Collection[str],
+    groups: Collection[str],
+    roles: Collection[str],
+    places: Mapping[str, str],
+) -> AccessPolicy:
+    """What a policy comes to for a user. One for a flow of its own (device code) is not about mail."""
     conditions = raw.get("conditions") or {}
     controls = set((raw.get("grantControls") or {}).get("builtInControls") or ())
     clients = set(conditions.get("clientAppTypes") or ())
@@ -358,7 +375,7 @@ def _policy_of(raw: Document, user: Collection[str], groups: Collection[str], ro
         _names(conditions, user, groups, roles)
         and bool(_TARGETS & set((conditions.get("applications") or {}).get("includeApplications") or ()))
         and EXCHANGE_APP_ID not in ((conditions.get("applications") or {}).get("excludeApplications") or ())
-        and not _looks_elsewhere(conditions)
+        and (conditions.get("authenticationFlows") or {}).get("transferMethods") in (None, "", "none")
     )
     return AccessPolicy(
         id=raw["id"],
@@ -367,6 +384,7 @@ def _policy_of(raw: Document, user: Collection[str], groups: Collection[str], ro
         blocks_modern=applies
         and bool(clients & {"browser", "mobileAppsAndDesktopClients", "all"})
         and "block" in controls,
+        depends=_depends(conditions, places),
     )
 
 
@@ -386,14 +404,31 @@ def _names(conditions: Document, user: Collection[str], groups: Collection[str],
     return any_of("include") and not any_of("exclude")
 
 
-def _looks_elsewhere(conditions: Document) -> bool:
-    """Whether it depends on where, with what, or how risky the sign-in is."""
-    places = (conditions.get("locations") or {}).get("includeLocations") or ["All"]
-    return (
-        places != ["All"]
-        or bool((conditions.get("locations") or {}).get("excludeLocations"))
-        or bool((conditions.get("platforms") or {}).get("includePlatforms"))
-        or bool(conditions.get("userRiskLevels"))
-        or bool(conditions.get("signInRiskLevels"))
-        or bool((conditions.get("devices") or {}).get("deviceFilter"))
-    )
+def _place_ids(raw: Document) -> list[str]:
+    """What a policy's condition of places names, but for every place."""
+    locations = (raw.get("conditions") or {}).get("locations") or {}
+    both = [*(locations.get("includeLocations") or ()), *(locations.get("excludeLocations") or ())]
+    return [name for name in both if name != "All"]
+
+
+def _depends(conditions: Document, places: Mapping[str, str]) -> tuple[str, ...]:
+    """Where, with what, or at which risk a policy applies, in words; empty for everywhere and everything."""
+
+    def named(kind: str, prefix: str, every: str, names: Mapping[str, str]) -> str:
+        found = (conditions.get(kind) or {}).get(prefix + kind.capitalize()) or ()
+        return ", ".join(names.get(one, one) for one in found if one != every)
+
+    known = {"AllTrusted": "trusted places", **places}
+    device = (conditions.get("devices") or {}).get("deviceFilter") or {}
+    said = {
+        "from": named("locations", "include", "All", known),
+        "not from": named("locations", "exclude", "All", known),
+        "on": named("platforms", "include", "all", {}),
+        "not on": named("platforms", "exclude", "all", {}),
+        "at a user risk": ", ".join(conditions.get("userRiskLevels") or ()),
+        "at a sign-in risk": ", ".join(conditions.get("signInRiskLevels") or ()),
+        "at an insider risk": str(conditions.get("insiderRiskLevels") or ""),
+        "with a device for which": str(device.get("rule") or "") if device.get("mode") == "include" else "",
+        "without a device for which": str(device.get("rule") or "") if device.get("mode") == "exclude" else "",
+    }
+    return tuple(f"{how} {what}" for how, what in said.items() if what)

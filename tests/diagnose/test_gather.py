@@ -114,6 +114,60 @@ def test_a_policy_that_excludes_the_person_blocks_nobody(clinic: Clinic) -> None
     assert clinic.diagnose(ada, password=ada.password).verdicts[0].state == "open"
 
 
+def place(clinic: Clinic, name: str, network: str, *, trusted: bool = False) -> str:
+    """A named location; its id."""
+    kind = "iPv6CidrRange" if ":" in network else "iPv4CidrRange"
+    ranges = [{"@odata.type": f"#microsoft.graph.{kind}", "cidrAddress": network}]
+    body = {"@odata.type": "#microsoft.graph.ipNamedLocation", "displayName": name, "isTrusted": trusted}
+    made = clinic.post("/identity/conditionalAccess/namedLocations", {**body, "ipRanges": ranges})
+    return str(made["id"])
+
+
+@pytest.mark.parametrize(("network", "refused"), [("127.0.0.0/16", False), ("203.0.113.0/24", True)])
+def test_a_policy_for_other_places_may_apply_and_the_answer_tells(clinic: Clinic, network: str, refused: bool) -> None:
+    """It blocks everywhere except at the office; every caller here comes from the loopback network."""
+    ada = clinic.person("patient")
+    office = place(clinic, "Riga office", network if refused is False else "198.51.100.0/24")
+    conditions = {**LEGACY["conditions"], "locations": {"includeLocations": ["All"], "excludeLocations": [office]}}
+    clinic.post("/identity/conditionalAccess/policies", {**LEGACY, "conditions": conditions})
+    asked = clinic.diagnose(ada)
+    assert asked.verdicts[0].state == "unclear"
+    (seen,) = [one for one in asked.findings if one.rule.id == "conditional-access-legacy-perhaps"]
+    assert "'Block legacy authentication', not from Riga office" in seen.seen[0]
+    tried = clinic.diagnose(ada, password=ada.password).verdicts[0]
+    assert clinic.refused_at() == tried.layer == ("conditional-access" if refused else None)
+    assert tried.state == ("stopped" if refused else "open")
+    assert [one.rule.id for one in tried.causes] == (["conditional-access-legacy-perhaps"] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ({"locations": {"includeLocations": ["AllTrusted"]}}, "from trusted places"),
+        ({"locations": {"includeLocations": ["All"], "excludeLocations": ["AllTrusted"]}}, "not from trusted places"),
+        ({"platforms": {"includePlatforms": ["all"], "excludePlatforms": ["windows"]}}, "not on windows"),
+        ({"platforms": {"includePlatforms": ["android", "iOS"]}}, "on android, iOS"),
+        ({"signInRiskLevels": ["high"]}, "at a sign-in risk high"),
+        ({"userRiskLevels": ["medium", "high"]}, "at a user risk medium, high"),
+        ({"devices": {"deviceFilter": {"mode": "exclude", "rule": 'device.isCompliant -eq True'}}},
+         "without a device for which device.isCompliant -eq True"),
+        ({"platforms": {"includePlatforms": ["all"]}}, None),
+        ({"authenticationFlows": {"transferMethods": "deviceCodeFlow"}}, ""),
+    ],
+)  # fmt: skip
+def test_what_a_policy_depends_on_is_said_in_words(
+    clinic: Clinic, conditions: dict[str, Any], words: str | None
+) -> None:
+    """All platforms are no condition; a policy for device codes is not about mail."""
+    ada = clinic.person("patient")
+    everyone = {**LEGACY["conditions"], "clientAppTypes": ["all"], **conditions}
+    clinic.post("/identity/conditionalAccess/policies", {**LEGACY, "displayName": "P", "conditions": everyone})
+    tenant = clinic.diagnose(ada, "graph", "smtp-basic", connect=False).facts.tenant
+    may = (f"'P', {words}",) if words else ()
+    assert tenant.legacy_may_be_blocked_by == tenant.modern_may_be_blocked_by == may
+    assert tenant.legacy_blocked_by == tenant.modern_blocked_by == (("P",) if words is None else ())
+
+
 def test_a_group_is_named_as_one(clinic: Clinic) -> None:
     group = clinic.person("sales", mailbox="group")
     verdict = clinic.diagnose(group).verdicts[0]

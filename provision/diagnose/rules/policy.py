@@ -77,6 +77,54 @@ def conditional_access_modern(tenant_modern_blocked_by: tuple[str, ...]) -> Seen
 
 
 @rule(
+    id="conditional-access-legacy-perhaps",
+    family="policy",
+    title="Conditional Access may block legacy authentication, by the place or the device of the sign-in",
+    severity="may",
+    ways=("smtp-basic",),
+    layer="conditional-access",
+    remedy=Remedy(
+        "Send through Microsoft Graph or SMTP with OAuth. Else look up in the sign-in log whether the policy was "
+        "applied, and let its owner except the account or the place from which the product sends.",
+        portal="https://entra.microsoft.com > Monitoring > Sign-in logs > the user > Conditional Access",
+        better=True,
+    ),
+    docs="https://learn.microsoft.com/entra/identity/conditional-access/concept-assignment-network",
+)
+def conditional_access_legacy_perhaps(tenant_legacy_may_be_blocked_by: tuple[str, ...]) -> Seen:
+    """Where the product signs in from, and with what, stands in no setting; Entra decides it at each sign-in."""
+    return _perhaps(tenant_legacy_may_be_blocked_by)
+
+
+@rule(
+    id="conditional-access-modern-perhaps",
+    family="policy",
+    title="Conditional Access may block the user's sign-in, by its place, device or risk",
+    severity="may",
+    ways=("graph", "smtp-oauth", "ews"),
+    layer="conditional-access",
+    remedy=Remedy(
+        "Look up in the sign-in log whether the policy was applied to the product's sign-in; let its owner except the "
+        "application, the account, or the place from which the product signs in.",
+        portal="https://entra.microsoft.com > Monitoring > Sign-in logs > the user > Conditional Access",
+    ),
+    docs="https://learn.microsoft.com/entra/identity/conditional-access/concept-assignment-network",
+)
+def conditional_access_modern_perhaps(tenant_modern_may_be_blocked_by: tuple[str, ...]) -> Seen:
+    """The policy counts at the user's sign-in, and again where the product's server refreshes its token."""
+    return _perhaps(tenant_modern_may_be_blocked_by)
+
+
+def _perhaps(policies: tuple[str, ...]) -> Seen:
+    return (
+        tuple(
+            f"The policy {policy}, is on and blocks; whether it applies shows only at a sign-in." for policy in policies
+        )
+        or None
+    )
+
+
+@rule(
     id="authentication-policy",
     family="policy",
     title="An authentication policy blocks Basic authentication for SMTP",
@@ -169,6 +217,8 @@ RULES: tuple[Rule, ...] = (
     security_defaults,
     conditional_access_legacy,
     conditional_access_modern,
+    conditional_access_legacy_perhaps,
+    conditional_access_modern_perhaps,
     authentication_policy,
     old_tls,
     legacy_tls_allowed,

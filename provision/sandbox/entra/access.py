@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from provision.sandbox.directory import Directory, Document
+from provision.sandbox.entra import places
 from provision.sandbox.entra.accounts import role_templates
 from provision.sandbox.entra.clients import Client
 from provision.sandbox.entra.errors import EntraError
 
 _OFFICE_365 = frozenset({"00000003-0000-0000-c000-000000000000", "00000002-0000-0ff1-ce00-000000000000"})
 """Members of the "Office365" application group that exist here."""
+_RISKS = ("signInRiskLevels", "userRiskLevels")
 _DEVICE_CONTROLS = {"compliantDevice": "compliant", "domainJoinedDevice": "domain_joined"}
 
 
@@ -32,6 +34,8 @@ class Attempt:
     """``browser``, ``mobileAppsAndDesktopClients``, ``exchangeActiveSync`` or ``other`` (legacy authentication)."""
     transfer_method: str = ""
     """``deviceCodeFlow`` where a code was typed in, as Conditional Access names authentication flows; else empty."""
+    address: str = ""
+    """The caller's IP address, by which places are told."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def judge(directory: Directory, attempt: Attempt) -> Demand:
             raise EntraError(530035)
         required = True
     for policy in directory.all(attempt.tenant_id, "conditionalAccessPolicy", fresh=True):
-        if policy.get("state") == "enabled" and _applies(policy, attempt, templates):
+        if policy.get("state") == "enabled" and _applies(directory, policy, attempt, templates):
             required |= _enforce(policy)
     return Demand(second_factor=required, registration=required and not _registered(attempt.user))
 
@@ -118,13 +122,16 @@ def _security_defaults(directory: Directory, tenant_id: str) -> bool:
     return any(policy.get("isEnabled") for policy in policies)
 
 
-def _applies(policy: Document, attempt: Attempt, templates: list[str]) -> bool:
+def _applies(directory: Directory, policy: Document, attempt: Attempt, templates: list[str]) -> bool:
+    """Whether a policy covers an attempt. No sign-in here is risky; device platforms and filters are not looked at."""
     conditions: dict[str, Any] = policy.get("conditions") or {}
     types = conditions.get("clientAppTypes") or ["all"]
     flows = (conditions.get("authenticationFlows") or {}).get("transferMethods") or "none"
     return (
         ("all" in types or attempt.client_app_type in types)
         and (flows == "none" or attempt.transfer_method in flows.split(","))
+        and all("none" in levels for name in _RISKS if (levels := conditions.get(name)))
+        and places.is_met(directory, attempt.tenant_id, conditions.get("locations"), attempt.address)
         and _user_hit(conditions.get("users") or {}, attempt.user["id"], templates)
         and _resource_hit(conditions, attempt.resource)
     )

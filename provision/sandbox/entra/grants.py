@@ -46,6 +46,8 @@ class TokenRequest:
     v1: bool
     event: SignInEvent
     """For the sign-in log: each grant says here whose sign-in it is, and to what, as soon as it knows."""
+    address: str = ""
+    """The caller's IP address."""
 
     @property
     def with_client_info(self) -> bool:
@@ -272,7 +274,15 @@ def _sign_in(
     missing = consent.missing_scopes(directory, tenant_id, request.client, principal, asked=asked, user=user)
     if principal is None or missing:
         raise EntraError(65001, app=request.client.app_id, name=request.client.name)
-    attempt = access.Attempt(tenant_id, user, request.client, principal, asked.resource, "mobileAppsAndDesktopClients")
+    attempt = access.Attempt(
+        tenant_id,
+        user,
+        request.client,
+        principal,
+        asked.resource,
+        "mobileAppsAndDesktopClients",
+        address=request.address,
+    )
     access.require_without_interaction(directory, attempt, second_factor_passed=second_factor)
     granted = consent.granted_scopes(directory, tenant_id, principal, asked.resource, user)
     return SignIn(

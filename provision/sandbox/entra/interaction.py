@@ -259,7 +259,14 @@ class Interaction:
         """
         principal = service_principal(self._directory, account.tenant_id, self._client)
         attempt = access.Attempt(
-            account.tenant_id, account.user, self._client, principal, resource, client_app_type, transfer_method
+            account.tenant_id,
+            account.user,
+            self._client,
+            principal,
+            resource,
+            client_app_type,
+            transfer_method,
+            self._request.client.host if self._request.client else "",
         )
         passed = bool(account.session["_secondFactor"])
         if self.silent:

@@ -85,6 +85,7 @@ class TokenEndpoint:
             proof=proof,
             v1=v1,
             event=event,
+            address=request.client.host if request.client else "",
         )
         try:
             return grant(asked)

@@ -24,6 +24,7 @@ COLLECTION: dict[str, str] = {
     "organization": "organization",
     "domain": "domains",
     "conditionalAccessPolicy": "identity/conditionalAccess/policies",
+    "namedLocation": "identity/conditionalAccess/namedLocations",
     "appManagementPolicy": "policies/appManagementPolicies",
     "unifiedRoleAssignment": "roleManagement/directory/roleAssignments",
     "unifiedRoleDefinition": "roleManagement/directory/roleDefinitions",

@@ -263,6 +263,10 @@ def _check_conditional_access(call: Call, policy: Document) -> None:
         raise errors.BadRequest("1011: Policy must have at least one grant or session control.")
     if "block" in controls.get("builtInControls", []) and len(controls["builtInControls"]) > 1:
         raise errors.BadRequest("1017: Block cannot be combined with other grant controls.")
+    locations = conditions.get("locations") or {}
+    known = {"All", "AllTrusted", *(place["id"] for place in call.all("namedLocation"))}
+    if any(set(locations.get(name) or ()) - known for name in ("includeLocations", "excludeLocations")):
+        raise errors.BadRequest("Policy contains a location that does not exist.")  # not read at a source
     defaults = call.all(_SECURITY_DEFAULTS)[0]
     if policy["state"] == "enabled" and defaults["isEnabled"]:
         raise errors.BadRequest(

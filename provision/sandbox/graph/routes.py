@@ -24,6 +24,7 @@ from provision.sandbox.graph import (
     grants,
     groups,
     mail,
+    named_locations,
     organization,
     partners,
     policies,
@@ -75,6 +76,7 @@ _TENANT_POLICY = "/policies/defaultAppManagementPolicy"
 _APP_POLICIES = "/policies/appManagementPolicies"
 _ACCESS = "/identity/conditionalAccess/policies"
 _CUSTOMERS = "/tenantRelationships/delegatedAdminCustomers"
+_PLACES = "/identity/conditionalAccess/namedLocations"
 _DELETED = "/directory/deletedItems"
 _REGISTRATION = "/reports/authenticationMethods/userRegistrationDetails"
 
@@ -242,6 +244,9 @@ _TABLE: tuple[_Row, ...] = (
     ("GET", f"{_ACCESS}/{{policy}}", policies.get_conditional_access_policy, "conditionalAccess.read"),
     ("PATCH", f"{_ACCESS}/{{policy}}", policies.update_conditional_access_policy, "conditionalAccess.write"),
     ("DELETE", f"{_ACCESS}/{{policy}}", policies.delete_conditional_access_policy, "conditionalAccess.write"),
+    ("GET", _PLACES, named_locations.list_named_locations, "conditionalAccess.read"),
+    ("POST", _PLACES, named_locations.create_named_location, "conditionalAccess.write"),
+    ("GET", f"{_PLACES}/{{location}}", named_locations.get_named_location, "conditionalAccess.read"),
     ("GET", f"{_DELETED}/microsoft.graph.application", deleted_items.list_deleted_applications, None),
     ("GET", f"{_DELETED}/microsoft.graph.servicePrincipal", deleted_items.list_deleted_service_principals, None),
     ("GET", f"{_DELETED}/microsoft.graph.user", deleted_items.list_deleted_users, None),

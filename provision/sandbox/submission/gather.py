@@ -145,7 +145,7 @@ def _ask_entra(world: World, name: str, password: str, peer: Peer) -> SignIn:
     event = SignInEvent(kind="interactiveUser", client=_EXCHANGE, client_app_used="Authenticated SMTP", user_name=name)
     incident = Incident.new(world.directory.clock, None)
     try:
-        result = _sign_in(world, event, name, password)
+        result = _sign_in(world, event, name, password, peer)
     except EntraError as error:
         record_from(world, peer, event, incident, error)
         return _SIGN_IN[error.code]
@@ -154,7 +154,7 @@ def _ask_entra(world: World, name: str, password: str, peer: Peer) -> SignIn:
     return result
 
 
-def _sign_in(world: World, event: SignInEvent, name: str, password: str) -> SignIn:
+def _sign_in(world: World, event: SignInEvent, name: str, password: str, peer: Peer) -> SignIn:
     directory = world.directory
     tenant_id, user = find_account(directory, name)
     found = directory.find(tenant_id, "servicePrincipal", fresh=True, appId=EXCHANGE_APP_ID)
@@ -166,7 +166,9 @@ def _sign_in(world: World, event: SignInEvent, name: str, password: str) -> Sign
     else:
         check_password(directory, tenant_id, user, password)
     # Per-user MFA is asked for below: an app password passes it, and nothing of Conditional Access.
-    attempt = access.Attempt(tenant_id, {**user, "_mfa": "off"}, _EXCHANGE, None, event.resource, "other")
+    attempt = access.Attempt(
+        tenant_id, {**user, "_mfa": "off"}, _EXCHANGE, None, event.resource, "other", address=peer.address
+    )
     if access.judge(directory, attempt).second_factor:
         return "conditional-access"
     return "right" if app_password or user.get("_mfa", "off") == "off" else "mfa"

@@ -16,7 +16,7 @@ def test_every_operation_refuses_a_token_without_permissions(graph, route):
     path = route.template
     for name in ("application", "principal", "grant", "user", "group", "member", "role", "assignment", "credential"):
         path = path.replace(f"{{{name}}}", ID)
-    for name in ("policy", "definition", "sku", "organization", "domain", "message", "signIn", "object"):
+    for name in ("policy", "definition", "sku", "organization", "domain", "message", "signIn", "object", "location"):
         path = path.replace(f"{{{name}}}", ID)
     path = path.replace("{folder}", "inbox")
     body = {"json": {}} if route.needs_body else {}

@@ -132,6 +132,7 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
         "createdDateTime": _TIME,
         "modifiedDateTime": _TIME,
     },
+    "namedLocation": {"id": _EQ, "displayName": _TEXT, "createdDateTime": _TIME, "modifiedDateTime": _TIME},
     "appManagementPolicy": {"id": _EQ, "displayName": _TEXT, "isEnabled": _EQ},
     "federatedIdentityCredential": {"name": _EQ, "issuer": _EQ, "subject": _EQ},
     "signIn": {
@@ -203,6 +204,7 @@ _EXCHANGE_TYPES = frozenset(
         "conditionalAccessPolicy",
         "userRegistrationDetails",
         "delegatedAdminCustomer",
+        "namedLocation",
     }
 )
 """Not in the directory: every operator works without ``ConsistencyLevel``."""
