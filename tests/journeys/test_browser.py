@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,6 +138,48 @@ def test_consent_for_everyone_lets_a_plain_user_connect_without_being_asked(
     sent = customer.send_headless(to=customer.user("bob")[0], subject=subject)
     assert sent.json()["status"] == "sent", sent.text
     assert len(customer.inbox("bob", subject)) == 1
+
+
+def smtp_login(server: Sandbox, name: str, password: str) -> int:
+    """The reply of the SMTP server to a password."""
+    host, _, port = server.smtp_address.rpartition(":")
+    with smtplib.SMTP(host, int(port), timeout=30) as client:
+        client.starttls(context=ssl.create_default_context(cafile=str(server.ca_file)))
+        try:
+            return client.login(name, password)[0]
+        except smtplib.SMTPAuthenticationError as refused:
+            return refused.smtp_code
+
+
+def test_a_user_makes_an_app_password_on_the_page_and_it_ends_with_it(
+    browser: Browser, customer: Customer, server: Sandbox
+) -> None:
+    """The seed's second step: with MFA the normal password is refused, the one from the page is taken until deleted."""
+    (person,) = server.new_people(customer.tenant_id, {"alias": "phone", "smtpAuth": "on", "mfa": "registered"})
+    name, password = person.user_principal_name, str(person.password)
+    assert smtp_login(server, name, password) == 535
+    browser.go(f"{server.base_url}/security-info")
+    browser.type("#loginfmt", name)
+    browser.type("#passwd", password)
+    browser.press("#signin")
+    browser.type("[name=otc]", "123456")
+    browser.press("main [type=submit]")
+    browser.see("App passwords")
+    browser.type("#name", "CLOUDEX")
+    browser.press("#create")
+    made = browser.find("#made").text
+    assert len(made) == 16
+    browser.size(PHONE)
+    assert browser.scroll_width() <= PHONE
+    picture(browser, "entra-app-passwords")
+    browser.size(DESK)
+    assert smtp_login(server, name, made) == 235
+    browser.go(f"{server.base_url}/security-info")
+    browser.see("CLOUDEX")
+    assert made not in browser.text
+    browser.press("[aria-label='Delete CLOUDEX']")
+    assert "CLOUDEX" not in browser.text
+    assert smtp_login(server, name, made) == 535
 
 
 def test_redirect_with_another_letter_case_is_aadsts50011(
