@@ -1,7 +1,10 @@
 """Which mailboxes cannot have SMTP AUTH, why, and what to do: data, an entry each.
 
 Source: the product's help page ("Confirm the mailbox type"): only licensed users' and shared mailboxes have the switch.
-Of its reasons one cannot be seen: a mailbox that was restored a short while ago looks like any other to Get-Mailbox.
+Of its reasons one cannot be seen: that a mailbox was restored a short while ago. No source was found for a property
+that tells it: ``WhenSoftDeleted`` and ``IsInactiveMailbox`` are about mailboxes that are deleted still ("Delete or
+restore user mailboxes in Exchange Online"), no page says what a restore does to ``WhenMailboxCreated``, and Entra's
+audit log is about the user, not about whether the mailbox is whole. So nothing is guessed, and it is not refused.
 """
 
 from __future__ import annotations
