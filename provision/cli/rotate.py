@@ -189,6 +189,8 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def _report_text(rotating: Rotating, plan: Plan, done: Report) -> str:
+    from provision.secrets.rotation import in_seconds
+
     lines = []
     if done.active is not None:
         name = rotating.slots.name(done.active.slot)
@@ -198,7 +200,7 @@ def _report_text(rotating: Rotating, plan: Plan, done: Report) -> str:
     lines += [f"retired: {key_id}" for key_id in done.retired]
     lines += [
         f"still works, for the overlap: {rotating.slots.name(old.slot)} ({old.key_id}); run again after "
-        f"{old.retire_after or ''} to retire it"
+        f"{in_seconds(old.retire_after)} to retire it"
         for old in done.retiring
     ]
     lines += [
@@ -210,14 +212,18 @@ def _report_text(rotating: Rotating, plan: Plan, done: Report) -> str:
 
 
 def _report_json(plan: Plan, done: Report) -> dict[str, Any]:
+    from provision.secrets.rotation import in_seconds
+
     return {
         "reason": plan.reason,
         "name": plan.name,
         "clientId": plan.client_id,
         "made": None if done.made is None else done.made.key_id,
-        "active": None if done.active is None else {"keyId": done.active.key_id, "expires": done.active.expires},
+        "active": None
+        if done.active is None
+        else {"keyId": done.active.key_id, "expires": in_seconds(done.active.expires)},
         "retired": done.retired,
-        "retiring": [{"keyId": old.key_id, "after": old.retire_after} for old in done.retiring],
+        "retiring": [{"keyId": old.key_id, "after": in_seconds(old.retire_after)} for old in done.retiring],
         "foreign": [foreign.key_id for foreign in done.foreign],
         "notes": done.notes,
     }

@@ -399,7 +399,7 @@ class Rotation:
             if not wish.compromised and not _over(old, self._now()):
                 raise InvalidInput(
                     f"The {self._words} that was replaced last, {old.key_id}, is in its overlap until "
-                    f"{old.retire_after}; a third one would leave no time to fetch the second.",
+                    f"{in_seconds(old.retire_after)}; a third one would leave no time to fetch the second.",
                     remedy=f"Run again after that.{_IN_A_HURRY[self._slots.kind]}",
                 )
             if not self._slots.roomy:  # else it goes like any other, after the new one is everywhere
@@ -687,6 +687,15 @@ def _over(secret: Secret, now: datetime) -> bool:
 
 def _moment(text: str | None) -> datetime:
     return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
+
+
+def in_seconds(moment: str | None) -> str:
+    """A time of the record (RFC 3339) as people and programs are told it: UTC, rounded up to the next second."""
+    if moment is None:
+        return ""
+    exact = datetime.fromisoformat(moment).astimezone(UTC)
+    up = exact if exact.microsecond == 0 else exact.replace(microsecond=0) + timedelta(seconds=1)
+    return up.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _written(moment: datetime) -> str:

@@ -19,9 +19,10 @@ import json
 import os
 import re
 import ssl
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ SMTP_ADDRESS = "PROVISION_SMTP_ADDRESS"
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:]+\](:[0-9]{1,5})?")
 _MAX_METADATA_BYTES = 1_000_000
+_BUSY = frozenset({429, 503})
+_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before each further try at a metadata host that is busy; its Retry-After wins."""
+_LONGEST_PAUSE = 30.0
+"""A host that asks for more is not waited for: running again is as good."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,12 @@ def resolve(
 
 
 def read_metadata(
-    host: str, *, ca_file: str | None = None, environ: Mapping[str, str] = os.environ, timeout: float = 10.0
+    host: str,
+    *,
+    ca_file: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    timeout: float = 10.0,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Endpoints:
     """The addresses that a metadata host gives out.
 
@@ -220,6 +231,7 @@ def read_metadata(
             the machine's.
         environ: the process's environment.
         timeout: seconds for the connection and for each read.
+        pause: waits a number of seconds.
 
     Raises:
         InvalidInput: not ``host[:port]``, or the CA file cannot be read.
@@ -232,12 +244,23 @@ def read_metadata(
         )
     url = f"https://{host}{METADATA_PATH}"
     trusted = ca_file or next((environ[name] for name in _CA_VARIABLES if environ.get(name)), None)
+    context = tls_context(trusted)
     try:
-        with urllib.request.urlopen(url, timeout=timeout, context=tls_context(trusted)) as answer:
-            document = json.loads(answer.read(_MAX_METADATA_BYTES))
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise Unreachable(f"https://{host} answers HTTP {error.code} where its endpoints should be.") from None
+        for wait in (*_PAUSES, None):
+            try:
+                with urllib.request.urlopen(url, timeout=timeout, context=context) as answer:
+                    document = json.loads(answer.read(_MAX_METADATA_BYTES))
+                break
+            except urllib.error.HTTPError as error:
+                error.close()
+                asked = error.headers.get("Retry-After", "")
+                seconds = float(asked) if asked.isdecimal() else wait
+                if error.code not in _BUSY or wait is None or seconds is None or seconds > _LONGEST_PAUSE:
+                    raise Unreachable(
+                        f"https://{host} answers HTTP {error.code} where its endpoints should be.",
+                        remedy="It is busy: run again in some minutes." if error.code in _BUSY else "",
+                    ) from None
+                pause(seconds)
     except (urllib.error.URLError, TimeoutError, OSError) as error:
         raise unreachable(f"https://{host}", error, ca_file=trusted) from None
     except ValueError:

@@ -20,6 +20,7 @@ from provision.journal.lease import Lease
 from provision.sandbox import Sandbox
 from provision.secrets.due import Pace
 from provision.secrets.graph_slots import GraphSlots
+from provision.secrets.rotation import in_seconds
 from provision.secrets.sinks import Delivery, Stored, open_sink
 
 of_both_kinds = pytest.mark.parametrize("kind", ["secret", "certificate"])
@@ -55,6 +56,16 @@ def test_the_old_secret_works_until_the_overlap_is_over_and_not_after(desk: Desk
     assert desk.works(new) and not desk.works(old)
 
 
+def test_times_are_told_in_whole_seconds_of_utc_and_never_too_early() -> None:
+    for exact, told in (
+        ("2028-01-01T10:00:00.000001Z", "2028-01-01T10:00:01Z"),
+        ("2028-01-01T10:00:00Z", "2028-01-01T10:00:00Z"),
+        ("2028-01-01T10:00:00+02:00", "2028-01-01T08:00:00Z"),
+    ):
+        assert in_seconds(exact) == told
+    assert in_seconds(None) == ""
+
+
 def test_it_is_due_when_overlap_and_margin_are_left(desk: Desk) -> None:
     desk.run()
     desk.ahead = timedelta(days=365 - 38)
@@ -67,7 +78,7 @@ def test_it_is_due_when_overlap_and_margin_are_left(desk: Desk) -> None:
 def test_a_third_secret_is_not_made_while_the_second_is_young(desk: Desk) -> None:
     desk.run()
     desk.run(now=True)
-    with pytest.raises(InvalidInput, match="in its overlap until"):
+    with pytest.raises(InvalidInput, match=r"in its overlap until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ; a third one"):
         desk.run(now=True)
     assert desk.listed() == ["Mail Secret A", "Mail Secret B"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -62,6 +63,45 @@ def test_a_host_without_tls_is_one_sentence() -> None:
         with pytest.raises(Unreachable, match="127"):
             endpoints.read_metadata(f"127.0.0.1:{server.getsockname()[1]}", environ={})
         thread.join()
+
+
+@pytest.fixture
+def weather(sandbox: Sandbox) -> Iterator[Sandbox]:
+    yield sandbox
+    sandbox.clear_faults()
+
+
+def metadata(sandbox: Sandbox, pause: Callable[[float], None]) -> endpoints.Endpoints:
+    host = sandbox.base_url.removeprefix("https://")
+    return endpoints.read_metadata(host, ca_file=str(sandbox.ca_file), environ={}, pause=pause)
+
+
+BUSY = {"action": "status", "match": {"path": "^/metadata/"}}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_host_is_asked_again_when_it_said(weather: Sandbox, status: int) -> None:
+    weather.set_faults([{**BUSY, "status": status, "retry_after": 7, "count": 3}])
+    paused: list[float] = []
+    assert metadata(weather, paused.append).is_local
+    assert paused == [7.0, 7.0, 7.0]
+
+
+def test_a_host_that_stays_busy_is_given_up_after_three_more_tries(weather: Sandbox) -> None:
+    weather.set_faults([{**BUSY, "status": 503, "retry_after": 1}])
+    paused: list[float] = []
+    with pytest.raises(Unreachable, match=r"answers HTTP 503 .* run again in some minutes"):
+        metadata(weather, paused.append)
+    assert paused == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("rule", [{"status": 429, "retry_after": 31}, {"status": 500}])
+def test_a_host_that_asks_for_too_long_or_is_broken_is_not_asked_again(weather: Sandbox, rule: dict[str, int]) -> None:
+    weather.set_faults([{**BUSY, **rule}])
+    paused: list[float] = []
+    with pytest.raises(Unreachable, match=f"answers HTTP {rule['status']}"):
+        metadata(weather, paused.append)
+    assert paused == []
 
 
 def test_a_silent_host_is_given_up() -> None:

@@ -28,7 +28,7 @@ from provision.onboard.rotating import RotateRequest, journal_address
 from provision.onboard.stories import Change
 from provision.onboard.stories import Outcome as Done
 from provision.secrets.due import MARGIN, OVERLAP, Pace
-from provision.secrets.rotation import Report
+from provision.secrets.rotation import Report, in_seconds
 from provision.secrets.rotation import Wish as Rotation
 from provision.settings import credential as credentials
 from provision.settings.stack import NAMESPACE
@@ -110,7 +110,7 @@ def rotate(opening: Opening) -> Outcome:
         notes=(*([planned.reason] if planned.reason else []), *report.notes),
         facts={
             "inUse": planned.in_use,
-            "retiring": [{"keyId": old.key_id, "after": old.retire_after} for old in report.retiring],
+            "retiring": [{"keyId": old.key_id, "after": in_seconds(old.retire_after)} for old in report.retiring],
         },
     )
 
