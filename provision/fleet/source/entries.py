@@ -31,7 +31,12 @@ class Credentials:
         for name, raw in self._raws.items():
             checked = {one: raw.checked(one, KNOWN) for one in raw.given}
             self._values[name] = {one: values[0] for one, values in checked.items() if values}
-        self._good = {name: self._reference(name) for name in self._raws}
+        self._good: dict[str, CredentialReference | None] = {}
+        inherited = {values.get("inherits") for values in self._values.values()}
+        self._chains = {name: self._chain(name) for name in self._raws}
+        for name in self._raws:
+            if name not in inherited:  # what others inherit from need not be whole, unless a tenant names it
+                self.get(name)
 
     @property
     def problems(self) -> list[Problem]:
@@ -50,10 +55,13 @@ class Credentials:
     def get(self, name: str) -> CredentialReference | None:
         """The one of that name, which ``knows`` knows; None when it cannot be used."""
         if name in self._raws:
+            if name not in self._good:
+                self._good[name] = self._reference(name)
             return self._good[name]
         return CredentialReference(name, name)
 
-    def _reference(self, name: str) -> CredentialReference | None:
+    def _chain(self, name: str) -> list[str] | None:
+        """An entry and all that it inherits from, itself first; None where that leads nowhere."""
         raw = self._raws[name]
         chain = [name]
         while (parent := self._values[chain[-1]].get("inherits")) is not None:
@@ -67,7 +75,11 @@ class Credentials:
                 raw.refuse("inherits", raw.given["inherits"].line, f"it inherits from itself, by way of {parent}.")
                 return None
             chain.append(parent)
-        if any(self._raws[one].problems for one in chain):
+        return chain
+
+    def _reference(self, name: str) -> CredentialReference | None:
+        raw, chain = self._raws[name], self._chains[name]
+        if chain is None or any(self._raws[one].problems for one in chain):
             return None
         values: dict[str, str] = {}
         for one in chain:

@@ -142,6 +142,23 @@ def test_a_credential_that_cannot_be_used_takes_its_rows_with_it(tmp_path: Path)
     assert "its credential partner cannot be used" in second[1]
 
 
+def test_what_is_only_inherited_from_need_not_be_whole(tmp_path: Path) -> None:
+    text = """
+fleet: partner
+credentials:
+  own: {method: client-secret, secret: "file:/srv/secrets/{key}"}
+  contoso: {inherits: own, clientId: 11111111-2222-3333-4444-555555555555}
+tenants:
+  - {key: contoso, tenant: contoso.onmicrosoft.com, companyCode: ACME, credential: CREDENTIAL}
+"""
+    fleet = read(tmp_path, text.replace("CREDENTIAL", "contoso"))
+    assert fleet.problems == ()
+    assert fleet.tenants[0].credential is not None
+    named = read(tmp_path, text.replace("CREDENTIAL", "own"))
+    assert [problem.line for problem in named.problems] == [4, 7]
+    assert "names no clientId" in named.problems[0].message
+
+
 @pytest.mark.parametrize(
     ("change", "line", "sentence"),
     [
