@@ -106,11 +106,7 @@ def check(credential: CredentialReference) -> None:
             f"The credential {credential.name} signs in by {credential.method}, which asks a person for every tenant.",
             remedy="For a technician's own rights (GDAP) use azure-cli and run `az login` before.",
         )
-    references: dict[Part, str | None] = {
-        "secret": credential.secret,
-        "certificate": credential.certificate,
-        "certificatePassword": credential.certificate_password,
-    }
+    references = _references(credential)
     needed = _NEEDED.get(credential.method)
     if needed is not None:
         if not credential.client_id:
@@ -123,9 +119,26 @@ def check(credential: CredentialReference) -> None:
                 f"The credential {credential.name} signs in by {credential.method} and names no {needed}.",
                 remedy=f"Say where it is: {_FORMS}.",
             )
-    for part, reference in references.items():
+    check_places(credential)
+
+
+def check_places(credential: CredentialReference) -> None:
+    """Whether what a credential names are places, be it whole or not.
+
+    Raises:
+        InvalidInput: a value instead of its place, or an unknown placeholder.
+    """
+    for part, reference in _references(credential).items():
         if reference is not None:
             _check_reference(credential, part, reference)
+
+
+def _references(credential: CredentialReference) -> dict[Part, str | None]:
+    return {
+        "secret": credential.secret,
+        "certificate": credential.certificate,
+        "certificatePassword": credential.certificate_password,
+    }
 
 
 _PERSONAL = frozenset({"device-code", "browser"})

@@ -5,7 +5,7 @@ Owns: inheritance. Does not own: what a way to sign in needs (``fleet.credential
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from provision.errors import InvalidInput
 from provision.fleet import credentials as places
@@ -34,8 +34,11 @@ class Credentials:
         self._good: dict[str, CredentialReference | None] = {}
         inherited = {values.get("inherits") for values in self._values.values()}
         self._chains = {name: self._chain(name) for name in self._raws}
+        for name in self._raws:  # what others inherit from need not be whole, unless a tenant names it
+            if name in inherited:
+                self._check(name, places.check_places)
         for name in self._raws:
-            if name not in inherited:  # what others inherit from need not be whole, unless a tenant names it
+            if name not in inherited:
                 self.get(name)
 
     @property
@@ -81,22 +84,27 @@ class Credentials:
         raw, chain = self._raws[name], self._chains[name]
         if chain is None or any(self._raws[one].problems for one in chain):
             return None
-        values: dict[str, str] = {}
-        for one in chain:
-            values = self._values[one] | values
-        if "method" not in values:
+        if not any("method" in self._values[one] for one in chain):
             raw.refuse("method", raw.line, "method is missing.", f"Use one of {', '.join(NAMES)}.")
             return None
+        return self._check(name, places.check)
+
+    def _check(self, name: str, check: Callable[[CredentialReference], None]) -> CredentialReference | None:
+        """An entry with what it inherits, checked; None when it is refused."""
+        raw = self._raws[name]
+        values: dict[str, str] = {}
+        for one in self._chains[name] or ():
+            values = self._values[one] | values
         reference = CredentialReference(
             name,
-            values["method"],
+            values.get("method", ""),
             client_id=values.get("clientId"),
             secret=values.get("secret"),
             certificate=values.get("certificate"),
             certificate_password=values.get("certificatePassword"),
         )
         try:
-            places.check(reference)
+            check(reference)
         except InvalidInput as error:
             raw.refuse(None, raw.line, error.message, error.remedy)
             return None
