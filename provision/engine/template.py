@@ -12,6 +12,7 @@ is gone, so is it, and every child with it. Linux only.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -26,6 +27,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+"""``prctl``: the kernel sends this signal when the parent is gone (Linux manual pages, PR_SET_PDEATHSIG)."""
 _LENGTH_BYTES = 4
 _STREAMS = 3
 """Descriptors that go with an order: the child's standard output, its standard error, and the pipe for its end."""
@@ -88,9 +92,10 @@ def serve(line: socket.socket) -> None:
                 if ordered is None:
                     raise EOFError
                 order, (out, err, end) = ordered
+                template = os.getpid()
                 pid = os.fork()
                 if pid == 0:
-                    _become(order, out, err)
+                    _become(order, out, err, template)
                 for descriptor in (out, err):
                     os.close(descriptor)
                 _tell(end, pid)
@@ -114,10 +119,13 @@ def _tell(end: int, number: int) -> None:
         os.write(end, f"{number}\n".encode())
 
 
-def _become(order: Order, out: int, err: int) -> None:
+def _become(order: Order, out: int, err: int, template: int) -> None:
     """Runs the order in this child and ends it; never returns."""
     code = 1
     try:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != template:
+            os._exit(code)  # it was killed before this one could be told
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         nothing = os.open(os.devnull, os.O_RDONLY)

@@ -54,11 +54,12 @@ class Child:
     def __init__(self, end: int) -> None:
         self._end = os.fdopen(end, "r")
         self.pid = int(self._end.readline() or 0)
+        """0 when it was not started: the template is gone."""
         self._handle: int | None = None
         self._lock = threading.Lock()
         if not self.pid:
             self._end.close()
-            raise EngineUnavailable("The process that starts programs has ended.", remedy="Run again.")
+            return
         with contextlib.suppress(ProcessLookupError):
             self._handle = os.pidfd_open(self.pid)
 
@@ -106,15 +107,23 @@ class Template:
         Raises:
             EngineUnavailable: the template cannot be started.
         """
-        end, told = os.pipe()
-        try:
-            self._send(order.message(), (out, err, told))
-        except BaseException:
-            os.close(end)
-            raise
-        finally:
-            os.close(told)
-        return Child(end)
+        for _ in range(2):
+            with self._lock:
+                line = self._ready()
+                end, told = os.pipe()
+                with contextlib.suppress(OSError):  # it was killed: nobody says anything into the pipe
+                    message = order.message()
+                    sent = socket.send_fds(line, [message], (out, err, told))
+                    line.sendall(message[sent:])
+                os.close(told)
+            child = Child(end)
+            if child.pid:
+                return child
+            with self._lock:
+                if self._line is line:
+                    self._line = None  # what it may have started is killed with it; the next one is as good
+            line.close()
+        raise EngineUnavailable("The process that starts programs has ended.", remedy="Run again.")
 
     def prepare(self) -> None:
         """Starts the process, so that the first run need not wait for it.
@@ -133,22 +142,6 @@ class Template:
             line.close()
         if process is not None and self._owner == os.getpid():
             process.wait()
-
-    def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
-        with self._lock:
-            for last in (False, True):
-                line = self._ready()
-                try:
-                    sent = socket.send_fds(line, [message], descriptors)
-                    line.sendall(message[sent:])
-                except OSError:  # it was killed; the next one is as good
-                    self._line = None
-                    if last:
-                        raise EngineUnavailable(
-                            "The process that starts programs has ended.", remedy="Run again."
-                        ) from None
-                else:
-                    return
 
     def _ready(self) -> socket.socket:
         if self._line is not None and self._owner == os.getpid():

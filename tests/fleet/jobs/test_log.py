@@ -1,0 +1,39 @@
+"""A tenant's log: private, and without secrets whoever says them."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from provision.fleet.jobs import log_file
+from provision.fleet.jobs.log import Log
+
+JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
+
+
+def test_no_secret_gets_in(tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "acme.log"
+    with Log(file, {"ARM_CLIENT_SECRET": "hunter-2-hunter", "ARM_TENANT_ID": "tenant-id"}) as log:
+        log.write("signed in to tenant-id with hunter-2-hunter")
+        log.hide({"SECRET_OF_ACME": "another-one"})
+        log.write(f"another-one and {JWT} and postgres://fleet:pass/word@host/db")
+    text = file.read_text()
+    assert "tenant-id" in text
+    for secret in ("hunter", "another-one", "eyJ", "pass/word"):
+        assert secret not in text
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_a_second_attempt_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "acme.log"
+    for word in ("first", "second"):
+        with Log(file, {}) as log:
+            log.write(word)
+    assert [line.split(" ", 1)[1] for line in file.read_text().splitlines()] == ["first", "second"]
+
+
+def test_names_lead_to_no_other_folder(tmp_path: Path) -> None:
+    file = log_file("../../etc", "..", "a/b", environ={"PROVISION_DATA": str(tmp_path)})
+    assert file.resolve().is_relative_to(tmp_path / "fleet")
+    assert len(file.relative_to(tmp_path).parts) == 5
