@@ -42,7 +42,8 @@ def points(command: str, action: str, folder: Path, *, plugin: str, only: range 
     """Kills a create at each of its requests in turn, each time in a fresh tenant, and finishes it.
 
     Args:
-        command: ``provision`` (``provision up``) or ``pulumi`` (plain ``pulumi up``).
+        command: ``provision`` (``provision up``), ``fleet`` (``provision fleet up``, whose workers are warm) or
+            ``pulumi`` (plain ``pulumi up``).
         action: ``hold_before`` (the request never took effect) or ``hold_after`` (its answer never came).
         folder: where to work.
         plugin: PROVISION_AZUREAD_PLUGIN.
@@ -56,7 +57,7 @@ def points(command: str, action: str, folder: Path, *, plugin: str, only: range 
                 rule = {"name": "kill", "action": action, "match": EVERYTHING, "after_n": request, "count": 1}
                 if not trial.killed_at(line, environment, rule):
                     return
-                again = trial.up()
+                again = trial.run(line) if command == "fleet" else trial.up()
                 found = trial.found() if again.returncode == 0 else Found(0, 0, 0, 0, 0)
                 yield Point(request, action, again.returncode, found, again.stderr)
             finally:
@@ -67,6 +68,8 @@ def prepared(trial: Trial, command: str) -> tuple[list[str], dict[str, str]]:
     """The command to kill and its environment."""
     if command == "provision":
         return trial.up_command(), trial.environment
+    if command == "fleet":
+        return trial.fleet_command(), trial.environment
     line, environment = trial.pulumi("up", "--yes", "--non-interactive", "--stack", "sweep")
     trial.run([line[0], "stack", "init", "sweep"], environment).check_returncode()
     settings = [word for key, value in trial.settings().items() for word in ("--plaintext", f"{key}={value}")]
@@ -140,13 +143,13 @@ ROTATIONS: dict[str, Callable[[str], Lanes]] = {
 def main() -> int:
     """Runs the sweeps that were asked for, all without any; exit code 1 when anything was lost or left over."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--command", choices=("pulumi", "provision", *ROTATIONS), action="append")
+    parser.add_argument("--command", choices=("pulumi", "provision", "fleet", *ROTATIONS), action="append")
     parser.add_argument("--plugin", default="auto", choices=("auto", "real", "offline"))
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     results = [
         (rotation_sweep if command in ROTATIONS else sweep)(command, plugin=arguments.plugin, verbose=arguments.verbose)
-        for command in arguments.command or ["pulumi", "provision", *ROTATIONS]
+        for command in arguments.command or ["pulumi", "provision", "fleet", *ROTATIONS]
     ]
     return 0 if all(results) else 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import shutil
 import ssl
@@ -110,6 +111,23 @@ class Trial:
         return [
             *(str(PROVISION), "up", "--stack", "sweep", "--profile", "cloudex", "--company-code", "ACME"),
             *("--redirect-uri", redirect),
+        ]
+
+    def fleet_command(self) -> list[str]:
+        """``provision fleet up`` for this tenant alone, by one worker: the same registration, started warm."""
+        file = self.project / "tenants.yaml"
+        row = {
+            "key": "sweep",
+            "tenant": self.tenant.tenant_id,
+            "metadataHost": self.sandbox.base_url.removeprefix("https://"),
+            "companyCode": "ACME",
+            "redirectUri": f"{self.sandbox.base_url}/ACME/Services/Office365Callback.aspx",
+        }
+        file.write_text(json.dumps({"fleet": "sweep", "tenants": [row]}), encoding="utf-8")  # JSON is YAML
+        store = f"sqlite:///{self.project / 'fleet.db'}"
+        return [
+            *(str(PROVISION), "fleet", "up", "--file", str(file), "--store", store, "--resume"),
+            *("--workers", "1", "--thorough"),
         ]
 
     def up(self) -> subprocess.CompletedProcess[str]:
@@ -246,8 +264,6 @@ class Trial:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, the secret in clear."""
-        import json
-
         done = self.run([str(PROVISION), "outputs", "--stack", "sweep", "--json", "--show-secrets"])
         done.check_returncode()
         values: dict[str, Any] = json.loads(done.stdout)

@@ -211,12 +211,16 @@ class Onboarding:
             outcome = self._outcome(result, notes, pending=found.consent_pending(run.settings))
             return replace(outcome, delivered=bool(handed))
 
-    def preview(self) -> list[Change]:
-        """What ``up`` would change; the stack's settings stay as they are, whatever the command line asks for."""
+    def preview(self, *, refresh: bool = False) -> list[Change]:
+        """What ``up`` would change; the stack's settings stay as they are, whatever the command line asks for.
+
+        Args:
+            refresh: read the tenant first, so that what somebody changed there is seen.
+        """
         with self._signed_in(write=True) as run:
             self._check(run)
             self._layout(run)
-            result = run.runner.preview(config=run.config)
+            result = run.runner.preview(refresh=refresh, config=run.config)
             return list(_changes(result))
 
     def refresh(self) -> Outcome:

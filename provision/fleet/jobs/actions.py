@@ -40,8 +40,8 @@ _SEVERITIES: dict[Urgency, Severity] = {"stops": "error", "ends": "warning", "we
 def plan(opening: Opening) -> Outcome:
     """What ``up`` would change; nothing is written in the tenant."""
     with opening.stack() as stack:
-        changes = stack.onboarding.preview()
         known = stack.kept
+        changes = stack.onboarding.preview(refresh=known.client_id is not None)
     return Outcome(
         opening.job.tenant.key,
         "plan",
