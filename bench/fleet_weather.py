@@ -88,7 +88,7 @@ def _silent(_fleet: LocalFleet, _key: str) -> None:
 
 TROUBLES = (
     Trouble("a wrong client secret", "AADSTS7000215", _wrong_secret),
-    Trouble("no permission to make registrations", "refuses to", _no_permission),
+    Trouble("no permission to make registrations", "without the application permission", _no_permission),
     Trouble("a policy that forbids client secrets", "policy", _no_secrets),
     Trouble("its automation is switched off", "AADSTS7000112", _disabled),
     Trouble("its sign-in never answers", "does not answer", _silent),

@@ -24,7 +24,7 @@ from pulumi.automation._stack import ImportResource
 
 from provision.engine.command import EngineCommand, LeanStack
 from provision.engine.events import SECRET_MARK, STACK_TYPE, Collector, Diagnostic, Event, Output, RunResult
-from provision.engine.locks import locks_in, locks_under
+from provision.engine.locks import Lock, locks_in, locks_under
 from provision.engine.refusals import locked, refusal
 from provision.engine.state import State
 from provision.engine.toolchain import Toolchain
@@ -79,6 +79,8 @@ class StackRunner:
             hold secrets; it is neither logged nor shown.
         on_event: given each event of a run, on other threads but one at a time for each run.
         say: given single lines for the user (a stale lock taken away, the run being stopped).
+        is_dead: whether the run that holds a lock is known to be dead, where the lock does not show it: in a backend
+            that several machines share.
         environ: the environment that the engine gets beside that.
         warm: where programs and plugins come from; the engine starts them without it.
     """
@@ -93,6 +95,7 @@ class StackRunner:
         environment: Mapping[str, str],
         on_event: Callable[[Event], None] = lambda _event: None,
         say: Callable[[str], None] = lambda _line: None,
+        is_dead: Callable[[Lock], bool] = lambda _lock: False,
         environ: Mapping[str, str] = os.environ,
         warm: Warm | None = None,
     ) -> None:
@@ -101,6 +104,7 @@ class StackRunner:
         self._state = state
         self._on_event = on_event
         self._say = say
+        self._is_dead = is_dead
         self._environment = dict(environment)
         self._command = EngineCommand(toolchain, say=say, environ=environ, warm=warm)
 
@@ -482,12 +486,15 @@ class StackRunner:
         locks = locks_in(failure)
         if not locks:
             return False
-        if not all(lock.stale for lock in locks):
+        if not all(lock.stale or self._is_dead(lock) for lock in locks):
             raise locked(failure, stack=self._name)
         for lock in locks:
             self._say(f"taking away the lock of a run that was killed: {lock}")
             if lock.file is not None:
                 lock.file.unlink(missing_ok=True)
+        if any(lock.file is None for lock in locks):
+            line, project = ["cancel", "--yes", "--stack", self._name], str(self._project)
+            self._command.run(line, project, self._environment)
         return True
 
 

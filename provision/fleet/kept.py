@@ -36,6 +36,10 @@ class Kept:
     fingerprint: str | None = None
     """``Tenant.fingerprint()`` of the row that the last complete run was made for."""
 
+    at_work: Mapping[str, str] | None = None
+    """Where (``host``) and since when (``since``, RFC 3339, by that host's clock) a worker is at work; left
+    by one that died."""
+
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {name: value for name, value in asdict(self).items() if value}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, ProvisionError, SignInFailed, Unreachable
-from provision.settings.endpoints import Endpoints, unreachable
+from provision.settings.endpoints import Endpoints, tls_context, unreachable
 
 _AADSTS = re.compile(r"AADSTS(\d+)")
 _SIGN_IN_AGAIN = "Sign in again: az login --tenant TENANT, or take another --credential."
@@ -81,9 +82,16 @@ def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | 
     """
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-    if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return unreachable(endpoints.login, error, ca_file=endpoints.ca_file)
+    broken = ServiceRequestError | ServiceResponseError
+    for one in (error, error.__cause__):  # azure-identity wraps a connection that broke as a refusal
+        if isinstance(one, broken):
+            return unreachable(endpoints.login, one, ca_file=endpoints.ca_file)
     text = str(error)
+    if _is_weather(text, endpoints, tenant):
+        return Unreachable(
+            f"Microsoft Entra is overloaded: it did not answer the sign-in{f' to tenant {tenant}' if tenant else ''}.",
+            remedy="Run again in a few minutes; nothing is lost.",
+        )
     where = f" to tenant {tenant}" if tenant else ""
     if found := _AADSTS.search(text):
         code = found.group(1)
@@ -97,6 +105,33 @@ def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | 
     if any(needle in text for needle in ("CERTIFICATE_VERIFY_FAILED", "Connection refused", "Max retries exceeded")):
         return unreachable(endpoints.login, error, ca_file=endpoints.ca_file)
     return SignInFailed(f"Signing in{where} failed.", remedy="Check the credential's settings (docs/credentials.md).")
+
+
+_TRANSIENT = frozenset({"90033", "90055"})
+"""AADSTS codes that pass: a service is away for a moment, too many requests at the tenant (the same page)."""
+_OVERLOADED = re.compile(r"HTTP Error: (?:429|5\d\d)\b")
+"""What MSAL says of an answer without a body that it can read (``msal/oauth2cli/oauth2.py``)."""
+_NO_DISCOVERY = "Unable to get authority configuration"
+"""What MSAL says when a tenant's published configuration could not be read, be it absent or for the moment
+(``msal/authority.py``)."""
+
+
+def _is_weather(text: str, endpoints: Endpoints, tenant: str | None) -> bool:
+    """Whether a sign-in failed for the moment, not for good."""
+    if _OVERLOADED.search(text) or any(code in _TRANSIENT for code in _AADSTS.findall(text)):
+        return True
+    return tenant is not None and _NO_DISCOVERY in text and not _is_no_tenant(endpoints, tenant)
+
+
+def _is_no_tenant(endpoints: Endpoints, tenant: str) -> bool:
+    """Whether Entra says that there is no such tenant (400, "invalid_tenant", AADSTS90002)."""
+    import httpx
+
+    address = f"{endpoints.login}/{quote(tenant, safe='')}/v2.0/.well-known/openid-configuration"
+    try:
+        return httpx.get(address, verify=tls_context(endpoints.ca_file), timeout=10.0).status_code in (400, 404)
+    except httpx.HTTPError:
+        return False
 
 
 _WITHOUT_CODE = (

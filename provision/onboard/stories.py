@@ -25,6 +25,7 @@ from provision.app.preflight import Preflight, finish_interrupted_create, prefli
 from provision.app.program import PREFLIGHT_VARIABLE
 from provision.engine.environment import engine_environment
 from provision.engine.events import Event, ResourceStep, RunResult
+from provision.engine.locks import Lock
 from provision.engine.plugin import NAME, PluginChoice, choose_plugin
 from provision.engine.stack import ImportedResource, StackRunner
 from provision.engine.state import State, open_state
@@ -149,6 +150,7 @@ class Onboarding:
         say: Say,
         environ: Mapping[str, str] = os.environ,
         template: Template | None = None,
+        is_dead: Callable[[Lock], bool] = lambda _lock: False,
     ) -> None:
         self.project = project
         self.stack = stack
@@ -158,6 +160,7 @@ class Onboarding:
         self._say = say
         self._environ = environ
         self._template = template
+        self._is_dead = is_dead
 
     @classmethod
     def open(cls, request: Request, *, say: Say, environ: Mapping[str, str] = os.environ) -> Onboarding:
@@ -434,6 +437,7 @@ class Onboarding:
             },
             on_event=self._show,
             say=self._say,
+            is_dead=self._is_dead,
             environ=self._environ,
             warm=self._warm(plugin),
         )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OUT_OF_TIME = 124
 """The exit code of a worker that ended itself at its job's limit, as of ``timeout`` (GNU coreutils)."""
+LEASE_LOST = 75
+"""The exit code of a worker that could not show in time that it lives (EX_TEMPFAIL, sysexits.h)."""
 _LOOK_SECONDS = 1.0
 
 
@@ -72,7 +74,8 @@ def work(document: Mapping[str, Any], limit: float) -> dict[str, Any]:
 
         if _Me.store is None:
             _Me.store = open_fleet_store(environ=_Me.environ)
-        return work_on(Job.of_document(document), _Me.store, environ=_Me.environ, say=_say).document()
+        job = Job.of_document(document)
+        return work_on(job, _Me.store, environ=_Me.environ, say=_say, lost=_lease_lost).document()
 
 
 @contextmanager
@@ -95,6 +98,12 @@ def _out_of_time() -> None:
     os._exit(
         OUT_OF_TIME
     )  # at once: the parent ends the family, and nobody here sees the engine die and calls it a result
+
+
+def _lease_lost() -> None:
+    """Another may work on the tenant from now on: nothing of this job goes on, the engine first of all."""
+    family.end(_Me.mark)
+    os._exit(LEASE_LOST)
 
 
 def _alone() -> bool:

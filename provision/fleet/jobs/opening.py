@@ -7,7 +7,7 @@ Owns: putting these together, and keeping what must not be lost before it can be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from provision.app.adopt import APPLICATION, GRANT, SERVICE_PRINCIPAL
 from provision.engine.state import State, backend_url, open_state
 from provision.engine.toolchain import ensure_engine
+from provision.errors import ProvisionError
 from provision.fleet.credentials import environment_for
+from provision.fleet.jobs.at_work import AtWork
 from provision.fleet.jobs.job import Job
 from provision.fleet.jobs.warm import template
 from provision.fleet.jobs.workplace import Workplace, with_instance, workplace
@@ -67,6 +69,7 @@ class Opening:
             place = closing.enter_context(
                 workplace(job.tenant, kept, project=project, profiles=job.options.get("profiles"))
             )
+            left = AtWork.of(kept)
             onboarding = Onboarding(
                 project=place.folder,
                 stack=job.tenant.key,
@@ -76,10 +79,14 @@ class Opening:
                 say=self.say,
                 environ=environ,
                 template=None if job.options.get("cold") else template(),
+                is_dead=left.is_of,
             )
             opened = OpenStack(self, place, onboarding, kept, state, environ)
             opened.prepare()
-            yield opened
+            try:
+                yield opened
+            finally:
+                opened.leave()
 
 
 @dataclass
@@ -97,6 +104,8 @@ class OpenStack:
         """Gives a new stack its id, and keeps it, before anything is written in the tenant."""
         job = self.opening.job
         known = with_instance(self.kept, job.tenant, self.onboarding.deployment())
+        if self.opening.claim is not None and self.state.directory is None:
+            known = replace(known, at_work=AtWork.here())
         if self.opening.claim is not None and known != self.kept:
             self.opening.store.keep(job.fleet, job.tenant.key, known.document(), self.opening.claim)
         self.kept = known
@@ -111,13 +120,23 @@ class OpenStack:
         job = self.opening.job
         known = self.place.kept(self.kept)
         deployment = self.onboarding.deployment()
-        known = replace(known, **_made(deployment))
+        known = replace(known, at_work=None, **_made(deployment))
         if complete:
             known = replace(known, fingerprint=job.tenant.fingerprint())
         if self.opening.claim is not None and known != self.kept:
             self.opening.store.keep(job.fleet, job.tenant.key, known.document(), self.opening.claim)
         self.kept = known
         return known
+
+    def leave(self) -> None:
+        """Says that nobody is at work on the stack any more."""
+        if self.opening.claim is not None and self.kept.at_work:
+            self.kept = replace(self.kept, at_work=None)
+            job = self.opening.job
+            with suppress(
+                ProvisionError
+            ):  # the lease is lost or the store away: the note says too much, not too little
+                self.opening.store.keep(job.fleet, job.tenant.key, self.kept.document(), self.opening.claim)
 
 
 def _made(deployment: Mapping[str, Any]) -> dict[str, Any]:

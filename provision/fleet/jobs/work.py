@@ -23,10 +23,13 @@ from provision.fleet.jobs.job import Job
 from provision.fleet.jobs.log import Log
 from provision.fleet.jobs.opening import Opening
 from provision.fleet.outcome import WRITING, Failure, Outcome
+from provision.journal.lease import LeaseLost
 
 Say = Callable[[str], None]
 LEASE_SECONDS = 60.0
 _BEAT_SECONDS = 15.0
+_SAFE_SECONDS = 10.0
+"""So long before the lease may run out its holder stops, if it could not renew it."""
 _BUSY = re.compile(r"\b429\b|TooManyRequests|is overloaded", re.IGNORECASE)
 DEFECT = "Defect"
 """The kind of a failure that nobody foresaw."""
@@ -70,7 +73,14 @@ def log_file(fleet: str, run: str, key: str, *, environ: Mapping[str, str]) -> P
     return data_directory(environ) / "fleet" / folder / "logs" / part / f"{name}.log"
 
 
-def work_on(job: Job, store: Store, *, environ: Mapping[str, str], say: Say) -> Outcome:
+def work_on(
+    job: Job,
+    store: Store,
+    *,
+    environ: Mapping[str, str],
+    say: Say,
+    lost: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Does one job; its outcome is in the store before this returns.
 
     Args:
@@ -79,6 +89,8 @@ def work_on(job: Job, store: Store, *, environ: Mapping[str, str], say: Say) -> 
         environ: the run's settings; the tenant's credential is added for this job alone, and this process's own
             environment is neither read nor changed.
         say: told single lines on the way; they are in the tenant's log, too.
+        lost: called, on another thread, when the lease is lost or may be by now: another may begin, so whatever this
+            one still runs must end at once.
 
     Returns:
         The outcome. ``not-tried`` when somebody else is at work on the tenant, or it is done already.
@@ -91,7 +103,7 @@ def work_on(job: Job, store: Store, *, environ: Mapping[str, str], say: Say) -> 
             claim = store.claim(job.run, key, seconds=LEASE_SECONDS)
             if claim is None:
                 return Outcome(key, job.action, "not-tried", notes=("somebody else is at work on it, or it is done",))
-        with Log(log_file(job.fleet, job.run, key, environ=environ), environ) as log, _beating(store, claim, log):
+        with Log(log_file(job.fleet, job.run, key, environ=environ), environ) as log, _beating(store, claim, log, lost):
             outcome = _outcome(job, store, claim, environ=environ, say=say, log=log)
             outcome = replace(
                 outcome, seconds=round(time.monotonic() - began, 3), attempt=claim.attempt if claim else 1
@@ -135,24 +147,40 @@ def _outcome(job: Job, store: Store, claim: Any | None, *, environ: Mapping[str,
 
 
 @contextlib.contextmanager
-def _beating(store: Store, claim: Any | None, log: Log) -> Iterator[None]:
+def _beating(store: Store, claim: Any | None, log: Log, lost: Callable[[], None]) -> Iterator[None]:
     """Shows that this worker lives, on a thread, for as long as the work lasts."""
     if claim is None:
         yield
         return
     over = threading.Event()
+    shown = [time.monotonic()]
 
     def beat() -> None:
         while not over.wait(_BEAT_SECONDS):
+            asked = time.monotonic()
             try:
                 store.beat(claim)
-            except ProvisionError as refused:  # what is written in the store from now on is refused, too
+                shown[0] = asked
+            except LeaseLost as refused:
+                log.write(f"the lease is lost: {refused}")
+                lost()
+                return
+            except ProvisionError as refused:
                 log.write(f"the lease could not be renewed: {refused}")
 
-    thread = threading.Thread(target=beat, name=f"beat-{claim.key}", daemon=True)
-    thread.start()
+    def watch() -> None:  # beside the beat, which waits for the store as long as the store is patient
+        while not over.wait(1.0):
+            if time.monotonic() - shown[0] > LEASE_SECONDS - _SAFE_SECONDS:
+                log.write("the lease could not be renewed in time, so that another may begin")
+                lost()
+                return
+
+    threads = [threading.Thread(target=one, name=f"{one.__name__}-{claim.key}", daemon=True) for one in (beat, watch)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         over.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
