@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,18 +137,18 @@ def exclusively(name: str, *, waiting: Callable[[], None], environ: Mapping[str,
         yield
 
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Writes a small file so that readers see the old or the new text, never a part.
+def write_atomically(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> None:
+    """Writes a file so that readers see the old or the new text, never a part.
 
     Args:
         path: the file; its directory must exist.
-        text: the content.
+        text: the content, whole or in pieces.
         mode: permission bits from the first byte on.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+            stream.writelines([text] if isinstance(text, str) else text)
         Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:

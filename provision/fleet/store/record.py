@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, update
 
 from provision.errors import InvalidInput, StateUnavailable
-from provision.fleet.outcome import Action, Outcome
+from provision.fleet.outcome import Action, Outcome, Status
 from provision.fleet.store.database import Database
 from provision.fleet.store.fitting import fit
 from provision.fleet.store.tables import JOBS, LATEST, ROWS, RUNS, SCHEMA, TENANTS, now, upsert
@@ -272,6 +272,12 @@ class FleetStore:
         it = (JOBS.c.run == run_id, JOBS.c.key == key)
         rows = self._rows(select(JOBS.c.outcome).where(*it, ~_OPEN))
         return Outcome.of_document(rows[0].outcome) if rows else None
+
+    def statuses(self, run: Run) -> dict[str, Status]:
+        """Each of a run's tenants with its status; those without an outcome are ``not-tried``."""
+        status = func.coalesce(JOBS.c.status, "not-tried").label("status")
+        rows = self._rows(select(JOBS.c.key, status).where(JOBS.c.run == run.id).order_by(JOBS.c.key))
+        return {row.key: row.status for row in rows}
 
     def counts(self, run: Run) -> dict[str, int]:
         """How many of a run's tenants have which status; those without an outcome count as ``not-tried``."""
