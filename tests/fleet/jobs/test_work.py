@@ -13,11 +13,14 @@ import pytest
 from customers import Fleet
 
 from provision import errors
+from provision.engine.command import EngineCommand
+from provision.engine.plugin import PluginChoice, choose_plugin
 from provision.fleet.jobs import Job, work_on
 from provision.fleet.jobs.actions import ACTIONS
 from provision.fleet.tenant import Tenant
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.exchange import Exchange
+from provision.onboard import stories
 from provision.sandbox import Sandbox
 from provision.settings import credential
 from provision.settings.endpoints import Endpoints
@@ -184,6 +187,34 @@ def test_up_switches_mailboxes_by_the_dynamic_provider(fleet: Fleet, endpoints: 
     made = fleet.do("up", replace(row, mailboxes=(anna.user_principal_name,)))
     assert made.failure is None
     assert switch_of(fleet, "acme", anna.user_principal_name, endpoints) is False
+
+
+def test_a_plugin_that_is_an_executable_is_started_by_the_engine(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the real plugin is: only what a module serves can be attached."""
+
+    def executable(*arguments: Any, **named: Any) -> PluginChoice:
+        return replace(choose_plugin(*arguments, **named), module=None)
+
+    monkeypatch.setattr(stories, "choose_plugin", executable)
+    attached: list[list[str]] = []
+    run = EngineCommand._run
+
+    def seen(self: EngineCommand, args: list[str], cwd: str, environment: Mapping[str, str], *rest: Any) -> Any:
+        attached.append([word for word in ("PULUMI_DEBUG_PROVIDERS",) if word in environment])
+        return run(self, args, cwd, environment, *rest)
+
+    monkeypatch.setattr(EngineCommand, "_run", seen)
+    made = fleet.do("up", fleet.row("acme"))
+    assert (made.status, made.failure) == ("changed", None)
+    assert attached
+    assert not any(attached)
+
+
+def test_without_the_warm_engine_it_is_the_same(fleet: Fleet) -> None:
+    row = fleet.row("acme")
+    assert fleet.do("up", row, cold=True).status == "changed"
+    assert fleet.do("up", row).status == "unchanged"
+    assert fleet.do("up", row, cold=True).status == "unchanged"
 
 
 def test_a_diagnosis_becomes_findings(fleet: Fleet) -> None:
