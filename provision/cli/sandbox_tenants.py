@@ -16,6 +16,7 @@ from provision.errors import InvalidInput, WouldOverwrite
 
 _BATCH = 200
 """Tenants in one request, so that the server answers others in between."""
+_PARTNER = "partner"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 Row = Mapping[str, Any]
 """A tenant as the control API tells it, with its secrets."""
@@ -43,6 +44,9 @@ def add_tenants(commands: Any, add: AddCommand, ask: Ask) -> None:
     create.add_argument("--prefix", default="tenant", help="what their domains begin with (default: %(default)s)")
     create.add_argument(
         "--edition", choices=("p1", "free"), default="p1", help="of Microsoft Entra ID (default: %(default)s)"
+    )
+    create.add_argument(
+        "--partner", action="store_true", help="each consents to the multitenant application of the first tenant"
     )
     shape = create.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON list instead of lines")
@@ -81,7 +85,8 @@ def _create(arguments: argparse.Namespace, ask: Ask) -> int:
                 rows += batch
         finally:
             if rows:  # what was made can be used, also when the rest could not be
-                places.write(rows, ask(arguments, "GET", "status")["baseUrl"])
+                partner = ask(arguments, "POST", "partner") if arguments.partner else None
+                places.write(rows, ask(arguments, "GET", "status")["baseUrl"], partner)
         print(f"{len(rows)} tenants are in {places.file}; their secrets are in {places.secrets} (0600)")
         return 0
     everything: list[Row] = []
@@ -103,6 +108,7 @@ def _batches(arguments: argparse.Namespace, ask: Ask) -> Any:
     while left:
         count = min(_BATCH, left)
         body = {"count": count, "prefix": arguments.prefix, "edition": arguments.edition}
+        body["partner"] = arguments.partner
         yield ask(arguments, "POST", "tenants", body)
         left -= count
 
@@ -145,8 +151,13 @@ class _Places:
         if not self.file.parent.is_dir():
             raise InvalidInput(f"{self.file.parent} is not a folder.", remedy="Name a file in a folder that exists.")
 
-    def write(self, rows: Sequence[Row], base_url: str) -> None:
+    def write(self, rows: Sequence[Row], base_url: str, partner: Row | None) -> None:
         """Writes both.
+
+        Args:
+            rows: the tenants.
+            base_url: the server's.
+            partner: his application; without it each tenant is signed in to by its own.
 
         Raises:
             InvalidInput: one cannot be written.
@@ -155,32 +166,38 @@ class _Places:
 
         try:
             self.secrets.mkdir(mode=0o700)
-            for row in rows:
-                descriptor = os.open(self.secrets / _key(row), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            values = {_key(row): row["admin_client_secret"] for row in rows}
+            for name, value in ({_PARTNER: partner["clientSecret"]} if partner else values).items():
+                descriptor = os.open(self.secrets / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                    stream.write(row["admin_client_secret"])
+                    stream.write(value)
             with self.file.open("w", encoding="utf-8") as stream:
-                yaml.safe_dump(self._document(rows, base_url), stream, sort_keys=False)
+                yaml.safe_dump(self._document(rows, base_url, partner), stream, sort_keys=False)
         except OSError as error:
             raise InvalidInput(f"{error.filename} cannot be written: {error.strerror}.") from None
 
-    def _document(self, rows: Sequence[Row], base_url: str) -> dict[str, Any]:
-        """The fleet file: each tenant has an application of its own, so each has a credential of its own."""
+    def _document(self, rows: Sequence[Row], base_url: str, partner: Row | None) -> dict[str, Any]:
+        """The fleet file: one credential for all with a partner, else one for each tenant, whose application it is."""
         name = self.file.stem if _NAME.fullmatch(self.file.stem) else "local"
-        place = {"method": "client-secret", "secret": f"file:{self.secrets}/{{key}}"}
+        credentials: dict[str, Any]
+        if partner:
+            place = f"file:{self.secrets}/{_PARTNER}"
+            credentials = {
+                _PARTNER: {"method": "client-secret", "clientId": partner["clientId"], "secret": place},
+            }
+        else:
+            credentials = {"own": {"method": "client-secret", "secret": f"file:{self.secrets}/{{key}}"}}
+            credentials |= {_key(row): {"inherits": "own", "clientId": row["admin_client_id"]} for row in rows}
         return {
             "fleet": name,
             "defaults": {"metadataHost": base_url.removeprefix("https://")},
-            "credentials": {
-                "own": place,
-                **{_key(row): {"inherits": "own", "clientId": row["admin_client_id"]} for row in rows},
-            },
+            "credentials": credentials,
             "tenants": [
                 {
                     "key": _key(row),
                     "tenant": row["tenant_id"],
                     "companyCode": _key(row).upper(),
-                    "credential": _key(row),
+                    "credential": _PARTNER if partner else _key(row),
                 }
                 for row in rows
             ],

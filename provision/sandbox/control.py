@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from provision.sandbox import people, troubles
+from provision.sandbox import partner, people, troubles
 from provision.sandbox.ews import switches
 from provision.sandbox.exchange import organization
 from provision.sandbox.faults import BadRule
@@ -53,6 +53,9 @@ class Control:
             ("GET", "tenants", self._tenants),
             ("POST", "tenants", self._create_tenant),
             ("DELETE", "tenants/{tenant}", self._delete_tenant),
+            ("POST", "partner", self._partner),
+            ("PUT", "tenants/{tenant}/partner", self._consent),
+            ("DELETE", "tenants/{tenant}/partner", self._withdraw),
             ("POST", "ci-token", self._ci_token),
             ("POST", "tenants/{tenant}/people", self._make_people),
             ("GET", "tenants/{tenant}/faults", self._tenant_faults),
@@ -153,12 +156,43 @@ class Control:
 
     async def _create_tenant(self, request: Request) -> Response:
         body = await _object(request)
-        if unknown := set(body) - {"domain", "edition", "count", "prefix"}:
-            raise BadRule(f"unknown key {sorted(unknown)[0]!r}; tenants are made by: domain, edition, count, prefix")
+        known = ("domain", "edition", "count", "prefix", "partner")
+        if unknown := sorted(set(body) - set(known)):
+            raise BadRule(f"unknown key {unknown[0]!r}; tenants are made by: {', '.join(known)}")
         if "count" in body:
             made = self._tenancy.create_many(body["count"], body.get("prefix", "tenant"), body.get("edition"))
+            if body.get("partner"):
+                self._make_customers([str(one["tenant_id"]) for one in made])
             return JSONResponse(made, status_code=201)
         return JSONResponse(self._tenancy.create(body.get("domain"), body.get("edition")), status_code=201)
+
+    def _make_customers(self, tenants: list[str]) -> None:
+        directory = self._world.directory
+        home = directory.first_tenant() or ""
+        app_id = partner.application(directory, home, self._world.base_url)["clientId"]
+        with directory.transaction():
+            for tenant in tenants:
+                partner.consent(directory, tenant, app_id)
+            partner.relate(directory, home, tenants)
+
+    async def _partner(self, request: Request) -> Response:
+        named = (await _object(request)).get("tenant")
+        tenant = self._found(str(named)) if named else self._world.directory.first_tenant() or ""
+        return JSONResponse(partner.application(self._world.directory, tenant, self._world.base_url))
+
+    async def _consent(self, request: Request) -> Response:
+        body = await _object(request)
+        directory, customer = self._world.directory, self._tenant(request)
+        found = directory.find_everywhere("application", fresh=True, appId=str(body.get("clientId")))
+        with directory.transaction():
+            partner.consent(directory, customer, str(body.get("clientId")))
+            partner.relate(directory, found[0][0], [customer])
+        return Response(status_code=204)
+
+    async def _withdraw(self, request: Request) -> Response:
+        body = await _object(request)
+        partner.withdraw(self._world.directory, self._tenant(request), str(body.get("clientId")))
+        return Response(status_code=204)
 
     async def _delete_tenant(self, request: Request) -> Response:
         self._tenancy.delete(request.path_params["tenant"])
@@ -199,7 +233,9 @@ class Control:
         return JSONResponse(made, status_code=201)
 
     def _tenant(self, request: Request) -> str:
-        name = request.path_params["tenant"]
+        return self._found(request.path_params["tenant"])
+
+    def _found(self, name: str) -> str:
         found = self._world.directory.tenant(name, gone=True)
         if found is None:
             raise BadRule(f"there is no tenant {name}")

@@ -51,6 +51,15 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class Partner:
+    """A partner's multitenant application; ``repr`` shows no secret."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Person:
     """Somebody made by ``Sandbox.new_people`` and the only copy of his passwords; ``repr`` shows none."""
 
@@ -327,19 +336,37 @@ class Sandbox:
         """
         return Tenant(**self.control.ask("POST", "tenants", {"domain": domain, "edition": edition}))
 
-    def new_tenants(self, count: int, prefix: str = "tenant", *, edition: str | None = None) -> list[Tenant]:
+    def new_tenants(
+        self, count: int, prefix: str = "tenant", *, edition: str | None = None, customers: bool = False
+    ) -> list[Tenant]:
         """Many further tenants, some four milliseconds each, with domains as in ``prefix-0001.onmicrosoft.com``.
 
         Args:
             count: how many.
             prefix: what the domains begin with; numbers go on after those that are there.
             edition: as for ``new_tenant``.
+            customers: each consents to the application of the partner in the first tenant (``partner``).
         """
         made: list[Tenant] = []
         while len(made) < count:
-            body = {"count": min(_BATCH, count - len(made)), "prefix": prefix, "edition": edition}
+            body = {"count": min(_BATCH, count - len(made)), "prefix": prefix, "edition": edition, "partner": customers}
             made += [Tenant(**one) for one in self.control.ask("POST", "tenants", body)]
         return made
+
+    def partner(self, tenant: Tenant | str | None = None) -> Partner:
+        """The multitenant application of a partner's tenant (the first one when None); the same each time."""
+        made = self.control.ask("POST", "partner", {"tenant": None if tenant is None else _name(tenant)})
+        return Partner(made["tenantId"], made["clientId"], made["clientSecret"])
+
+    def consent(self, partner: Partner, *customers: Tenant | str) -> None:
+        """Lets customers consent to a partner's application, and gives the partner a GDAP relationship with each."""
+        for customer in customers:
+            self.control.ask("PUT", f"tenants/{_name(customer)}/partner", {"clientId": partner.client_id})
+
+    def withdraw(self, partner: Partner, *customers: Tenant | str) -> None:
+        """Takes the application's service principal out of customers' tenants."""
+        for customer in customers:
+            self.control.ask("DELETE", f"tenants/{_name(customer)}/partner", {"clientId": partner.client_id})
 
     def delete_tenant(self, tenant: Tenant | str) -> None:
         """Removes a tenant with everything in it; not the first one."""

@@ -37,6 +37,11 @@ ADMIN_APP_ROLES = (
     "User.ReadWrite.All",
 )
 """Application permissions of Microsoft Graph that the admin application holds, with consent."""
+ADMIN_PERMISSIONS = {
+    published.GRAPH_APP_ID: ADMIN_APP_ROLES,
+    published.EXCHANGE_APP_ID: ("Exchange.ManageAsApp",),
+}
+"""All of them, by the resource that publishes them."""
 ADMIN_APP_DIRECTORY_ROLE = "Exchange Administrator"
 """What makes ``Exchange.ManageAsApp``, which it holds too, worth something ("App-only authentication", step 5)."""
 
@@ -496,8 +501,7 @@ def _admin_application(
     growing: _Growing, custom: str, base_url: str, resources: dict[str, Document]
 ) -> tuple[Document, Document, str]:
     """The application with which administrators automate this tenant, its service principal and its secret."""
-    wanted = [(published.GRAPH_APP_ID, value) for value in ADMIN_APP_ROLES]
-    wanted.append((published.EXCHANGE_APP_ID, "Exchange.ManageAsApp"))
+    wanted = [(app_id, value) for app_id, values in ADMIN_PERMISSIONS.items() for value in values]
     secret, now = hashing.new_secret(), growing.clock.now()
     application = growing.add(
         "application",
@@ -521,19 +525,7 @@ def _admin_application(
                     }
                     for resource in resources
                 ],
-                "passwordCredentials": [
-                    {
-                        "customKeyIdentifier": None,
-                        "displayName": "Made with the tenant",
-                        "endDateTime": growing.clock.iso(now + 2 * 365 * 86400),
-                        "hint": secret[:3],
-                        "keyId": str(uuid.uuid4()),
-                        "secretText": None,
-                        "startDateTime": growing.clock.iso(now),
-                        "_hash": hashing.hash_secret(secret),
-                        "_createdAt": 0.0,
-                    }
-                ],
+                "passwordCredentials": [password_credential(growing.clock, secret, now + 2 * 365 * 86400)],
             },
         ),
     )
@@ -544,17 +536,42 @@ def _admin_application(
         ),
     )
     for app_id, value in wanted:
-        growing.add(
-            "appRoleAssignment",
-            {
-                "appRoleId": published.role_id(app_id, value),
-                "createdDateTime": growing.clock.iso(),
-                "deletedDateTime": None,
-                "principalDisplayName": principal["displayName"],
-                "principalId": principal["id"],
-                "principalType": "ServicePrincipal",
-                "resourceDisplayName": resources[app_id]["displayName"],
-                "resourceId": resources[app_id]["id"],
-            },
-        )
+        role = published.role_id(app_id, value)
+        growing.add("appRoleAssignment", role_assignment(principal, resources[app_id], role, growing.clock.iso()))
     return application, principal, secret
+
+
+def password_credential(clock: Clock, secret: str, ends: float) -> Document:
+    """A client secret as a registration keeps it: its hash, and what Graph shows; good from now on, replicated.
+
+    Args:
+        clock: the tenant's.
+        secret: the value, which is kept nowhere.
+        ends: seconds since 1970.
+    """
+    return {
+        "customKeyIdentifier": None,
+        "displayName": "Made with the tenant",
+        "endDateTime": clock.iso(ends),
+        "hint": secret[:3],
+        "keyId": str(uuid.uuid4()),
+        "secretText": None,
+        "startDateTime": clock.iso(),
+        "_hash": hashing.hash_secret(secret),
+        "_createdAt": 0.0,
+    }
+
+
+def role_assignment(principal: Document, resource: Document, role_id: str, at: str) -> Document:
+    """An application permission of a resource, granted to a service principal of the same tenant."""
+    return {
+        "id": str(uuid.uuid4()),
+        "appRoleId": role_id,
+        "createdDateTime": at,
+        "deletedDateTime": None,
+        "principalDisplayName": principal["displayName"],
+        "principalId": principal["id"],
+        "principalType": "ServicePrincipal",
+        "resourceDisplayName": resource["displayName"],
+        "resourceId": resource["id"],
+    }

@@ -55,6 +55,23 @@ def test_a_fleet_file_names_where_the_secrets_are_and_signs_in(
     assert sandbox.status()["tenants"] == before, "refused before anything was made"
 
 
+def test_a_partners_fleet_file_has_one_credential_for_all(
+    sandbox: Sandbox, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    file = tmp_path / "customers.yaml"
+    create = ["sandbox", "tenants", "create", "--dir", str(sandbox.directory), "--count", "2", "--prefix", "partnered"]
+    assert run([*create, "--partner", "--fleet-file", str(file)]) == 0
+    written = yaml.safe_load(file.read_text())
+    assert list(written["credentials"]) == ["partner"]
+    assert [path.name for path in (tmp_path / "customers.secrets").iterdir()] == ["partner"]
+    own = written["credentials"]["partner"]
+    reference = CredentialReference("partner", own["method"], client_id=own["clientId"], secret=own["secret"])
+    for row in written["tenants"]:
+        with environment_for(Tenant(row["key"], row["tenant"], credential=reference), {}) as variables:
+            _, caller = sign_in(credential.read(environ=variables), endpoints)
+        assert (caller.tenant_id, caller.app_id) == (row["tenant"], sandbox.partner().client_id)
+
+
 def test_tenants_are_listed_and_deleted(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--dir", str(sandbox.directory)]
     tenant = sandbox.new_tenant()
