@@ -173,7 +173,7 @@ class Control:
         with directory.transaction():
             for tenant in tenants:
                 partner.consent(directory, tenant, app_id)
-            partner.relate(directory, home, tenants)
+            partners.relate(directory, home, tenants)
 
     async def _partner(self, request: Request) -> Response:
         named = (await _object(request)).get("tenant")
@@ -186,7 +186,7 @@ class Control:
         found = directory.find_everywhere("application", fresh=True, appId=str(body.get("clientId")))
         with directory.transaction():
             partner.consent(directory, customer, str(body.get("clientId")))
-            partner.relate(directory, found[0][0], [customer])
+            partners.relate(directory, found[0][0], [customer])
         return Response(status_code=204)
 
     async def _withdraw(self, request: Request) -> Response:

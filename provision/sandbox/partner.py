@@ -1,30 +1,25 @@
-"""A partner: his multitenant application, its service principal at each customer, and delegated administration.
+"""A partner's multitenant application and its service principal in each customer's tenant.
 
-Owns: the three as they are after everybody has clicked: an application registered in the partner's tenant, consent by
-each customer's administrator, GDAP relationships. Does not own: signing in with them (``entra``), reading the
-relationships (``graph.tenant_relationships``). The same states can be reached through Graph; this is only quicker.
+Owns: both as they are after everybody has clicked: the application registered in the partner's tenant, and consent by
+each customer's administrator. Does not own: signing in with it (``entra``), delegated administration by people
+(``graph.partners``). The same states can be reached through Graph; this is only quicker.
 
-Sources: "Single and multitenant apps in Microsoft Entra ID" (the service principal in each tenant), "List
-delegatedAdminRelationships" (ids of two GUIDs joined by a hyphen), "delegatedAdminRelationship resource type".
+Source: "Single and multitenant apps in Microsoft Entra ID": the registration is in one tenant, the service principal in
+each that consented.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from provision.sandbox import hashing, published, seed
 from provision.sandbox.directory import Directory, Document
 from provision.sandbox.graph import shapes
 
 APP_NAME = "Partner automation"
-RELATIONSHIP = "delegatedAdminRelationship"
 _KEPT = "partner"
 _READ = "DelegatedAdminRelationship.Read.All"
 _YEARS_2 = 2 * 365 * 86400
-_ROLES = ("Application Administrator", "Exchange Administrator")
-"""What a technician needs for a customer's registration and mailboxes."""
 
 
 class BadPartner(ValueError):
@@ -122,37 +117,3 @@ def withdraw(directory: Directory, tenant: str, app_id: str) -> None:
             for row in directory.find(tenant, "roleMembership", fresh=True, memberId=principal["id"]):
                 directory.remove(tenant, "roleMembership", row["id"])
             directory.remove(tenant, "servicePrincipal", principal["id"])
-
-
-def relate(directory: Directory, partner: str, customers: Sequence[str]) -> None:
-    """Makes an active GDAP relationship with each customer that has none yet.
-
-    Args:
-        directory: the store.
-        partner: the partner's tenant, an id.
-        customers: the customers' tenants, ids.
-    """
-    related = {row["customer"]["tenantId"] for row in directory.all(partner, RELATIONSHIP, fresh=True)}
-    now = directory.clock.now()
-    start, end = directory.clock.iso(now), datetime.fromtimestamp(now + _YEARS_2, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    rows = []
-    for customer in customers:
-        if customer in related:
-            continue
-        name = (directory.tenant(customer) or {}).get("displayName", customer)
-        rows.append(
-            {
-                "id": f"{uuid.uuid4()}-{uuid.uuid4()}",
-                "displayName": f"{name} administration {customer[:8]}",
-                "duration": "P730D",
-                "customer": {"tenantId": customer, "displayName": name},
-                "accessDetails": {"unifiedRoles": [{"roleDefinitionId": published.ROLE[role]} for role in _ROLES]},
-                "status": "active",
-                "autoExtendDuration": "PT0S",
-                "createdDateTime": start,
-                "lastModifiedDateTime": start,
-                "activatedDateTime": start,
-                "endDateTime": end,
-            }
-        )
-    directory.insert_many(partner, RELATIONSHIP, rows)

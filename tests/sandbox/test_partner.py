@@ -119,3 +119,27 @@ def test_an_application_of_one_tenant_alone_is_no_partners(sandbox: Sandbox, ten
     alone = Partner(other.tenant_id, other.admin_client_id, other.admin_client_secret)
     with pytest.raises(SandboxError, match="there is no multitenant application"):
         sandbox.consent(alone, tenant)
+
+
+def test_the_partner_reads_whom_he_may_administer(sandbox: Sandbox, http: httpx.Client) -> None:
+    home = sandbox.new_tenant()
+    partner = sandbox.partner(home)
+    customers = [sandbox.new_tenant() for _ in range(3)]
+    sandbox.consent(partner, *customers)
+    sandbox.consent(partner, customers[0])
+    access = token(http, partner, home.tenant_id)
+    relationships = graph(http, access, "/tenantRelationships/delegatedAdminRelationships").json()["value"]
+    assert {row["customer"]["tenantId"] for row in relationships} == {one.tenant_id for one in customers}
+    assert {(row["status"], row["autoExtendDuration"]) for row in relationships} == {("active", "PT0S")}
+    wanted = f"$filter=customer/tenantId eq '{customers[1].tenant_id}'"
+    (one,) = graph(http, access, f"/tenantRelationships/delegatedAdminRelationships?{wanted}").json()["value"]
+    again = graph(http, access, f"/tenantRelationships/delegatedAdminRelationships/{one['id']}").json()
+    assert again["accessDetails"] == one["accessDetails"]
+    listed = graph(http, access, "/tenantRelationships/delegatedAdminCustomers?$top=2&$select=id,tenantId").json()
+    assert len(listed["value"]) == 2
+    assert "@odata.nextLink" in listed
+    own = graph(http, access, f"/tenantRelationships/delegatedAdminCustomers/{customers[2].tenant_id}").json()
+    assert own["displayName"].lower() == customers[2].domain.partition(".")[0]
+    assert graph(http, access, "/tenantRelationships/delegatedAdminCustomers?$top=301").status_code == 400
+    in_the_customers = token(http, partner, customers[0].tenant_id)
+    assert graph(http, in_the_customers, "/tenantRelationships/delegatedAdminCustomers").status_code == 403

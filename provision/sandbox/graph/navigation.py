@@ -29,6 +29,7 @@ COLLECTION: dict[str, str] = {
     "unifiedRoleAssignment": "roleManagement/directory/roleAssignments",
     "unifiedRoleDefinition": "roleManagement/directory/roleDefinitions",
     "signIn": "auditLogs/signIns",
+    "delegatedAdminRelationship": "tenantRelationships/delegatedAdminRelationships",
     "delegatedAdminCustomer": "tenantRelationships/delegatedAdminCustomers",
     "userRegistrationDetails": "reports/authenticationMethods/userRegistrationDetails",
 }

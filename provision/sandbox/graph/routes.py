@@ -76,6 +76,7 @@ _TENANT_POLICY = "/policies/defaultAppManagementPolicy"
 _APP_POLICIES = "/policies/appManagementPolicies"
 _ACCESS = "/identity/conditionalAccess/policies"
 _CUSTOMERS = "/tenantRelationships/delegatedAdminCustomers"
+_RELATIONSHIPS = "/tenantRelationships/delegatedAdminRelationships"
 _PLACES = "/identity/conditionalAccess/namedLocations"
 _DELETED = "/directory/deletedItems"
 _REGISTRATION = "/reports/authenticationMethods/userRegistrationDetails"
@@ -256,6 +257,8 @@ _TABLE: tuple[_Row, ...] = (
     ("POST", f"{_DELETED}/{{object}}/restore", deleted_items.restore_deleted_item, None),
     ("POST", "/directoryObjects/getByIds", deleted_items.get_by_ids, "object.read"),
     ("GET", "/directoryObjects/{object}", deleted_items.get_directory_object, "object.read"),
+    ("GET", _RELATIONSHIPS, partners.list_relationships, "delegatedAdmin.read"),
+    ("GET", f"{_RELATIONSHIPS}/{{relationship}}", partners.get_relationship, "delegatedAdmin.read"),
     ("GET", _CUSTOMERS, partners.list_customers, "delegatedAdmin.read"),
     ("GET", f"{_CUSTOMERS}/{{customer}}", partners.get_customer, "delegatedAdmin.read"),
     ("GET", "/auditLogs/signIns", sign_ins.list_sign_ins, None),

@@ -152,6 +152,8 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
         "userPrincipalName": _TEXT,
     },
     "delegatedAdminCustomer": {"displayName": _TEXT, "tenantId": _EQ},
+    # The page says that it takes $filter and not by which property: these are what partners' scripts filter by.
+    "delegatedAdminRelationship": {"status": _EQ, "customer": _EQ, "displayName": _TEXT},
     "userRegistrationDetails": {
         "isMfaCapable": _EQ,
         "isMfaRegistered": _EQ,
@@ -192,6 +194,7 @@ ORDERABLE: dict[str, frozenset[str]] = {
     "signIn": frozenset({"createdDateTime"}),
     schema.in_beta("signIn"): frozenset({"createdDateTime"}),
     "delegatedAdminCustomer": frozenset({"displayName"}),
+    "delegatedAdminRelationship": frozenset({"status"}),
     "userRegistrationDetails": frozenset({"userDisplayName", "userPrincipalName"}),
     "message": frozenset({"receivedDateTime", "sentDateTime", "subject", "isRead"}),
 }
@@ -204,6 +207,7 @@ _EXCHANGE_TYPES = frozenset(
         "conditionalAccessPolicy",
         "userRegistrationDetails",
         "delegatedAdminCustomer",
+        "delegatedAdminRelationship",
         "namedLocation",
     }
 )
