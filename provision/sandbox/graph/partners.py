@@ -6,7 +6,8 @@ navigation properties below a relationship are not served.
 Sources: "List delegatedAdminCustomers", "Get delegatedAdminCustomer", "delegatedAdminCustomer resource type" (v1.0):
 made by the system while there is an active relationship; ``$top`` up to 300. That ``id`` is the tenant's id is what the
 page's sample answer shows; "List delegatedAdminRelationships", "delegatedAdminRelationship resource type" (ids of two
-GUIDs joined by a hyphen, PT0S where nothing is extended by itself). Which sentence an unknown id gets was not read at a source.
+GUIDs joined by a hyphen, PT0S where nothing is extended by itself). Which sentence an unknown id gets was not read at a
+source.
 """
 
 from __future__ import annotations

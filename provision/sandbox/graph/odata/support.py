@@ -153,7 +153,7 @@ FILTERS: dict[str, dict[str, frozenset[str]]] = {
     },
     "delegatedAdminCustomer": {"displayName": _TEXT, "tenantId": _EQ},
     # The page says that it takes $filter and not by which property: these are what partners' scripts filter by.
-    "delegatedAdminRelationship": {"status": _EQ, "customer": _EQ, "displayName": _TEXT},
+    "delegatedAdminRelationship": {"status": _EQ, "customer/tenantId": _EQ, "displayName": _TEXT},
     "userRegistrationDetails": {
         "isMfaCapable": _EQ,
         "isMfaRegistered": _EQ,
