@@ -106,6 +106,8 @@ class StackRunner:
         self._say = say
         self._is_dead = is_dead
         self._environment = dict(environment)
+        self._exported: str | None = None
+        """What a shared backend's state was at the last look, until something is done; each look starts the engine."""
         self._command = EngineCommand(toolchain, say=say, environ=environ, warm=warm)
 
     def __repr__(self) -> str:
@@ -258,7 +260,8 @@ class StackRunner:
         """The deployment without decrypted secrets; empty when the stack is not there yet.
 
         In a ``file://`` backend the checkpoint is read as it lies there, which spares an engine start; what cannot be
-        read so (compressed, or of another version) is left to the engine.
+        read so (compressed, or of another version) is left to the engine. What the engine said counts until this runner
+        does something, or is told to look again.
         """
         directory = self._state.directory
         if directory is not None:
@@ -271,12 +274,19 @@ class StackRunner:
                     return dict(checkpoint["checkpoint"].get("latest") or {})
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 pass
-        try:
-            return self.export()
-        except StateUnavailable as missing:
-            if "There is no stack" in missing.message:
-                return {}
-            raise
+        if self._exported is None:
+            try:
+                self._exported = json.dumps(self.export())
+            except StateUnavailable as missing:
+                if "There is no stack" not in missing.message:
+                    raise
+                self._exported = "{}"
+        known: dict[str, Any] = json.loads(self._exported)
+        return known
+
+    def look_again(self) -> None:
+        """Has the next look at the state ask the backend: somebody else may have been at work."""
+        self._exported = None
 
     @property
     def project_name(self) -> str:
@@ -375,6 +385,8 @@ class StackRunner:
 
     def _ask(self, *words: str, create: bool = False, given: str | None = None) -> str:
         """Runs one CLI command on the stack and returns what it printed."""
+        if words[:2] != ("stack", "export"):
+            self._exported = None
         line, project = [*words, "--stack", self._name], str(self._project)
         return self._guarded(
             lambda _collector: self._command.run(line, project, self._environment, given=given).stdout, create=create
@@ -382,6 +394,7 @@ class StackRunner:
 
     def _operate(self, operation: Callable[[LeanStack, Collector], object], *, create: bool = False) -> RunResult:
         started = time.monotonic()
+        self._exported = None
 
         def run(collector: Collector) -> None:
             workspace = automation.LocalWorkspace(

@@ -575,6 +575,7 @@ class Onboarding:
         with Lease(
             open_store(address, self._environ), journal_key(str(tenant_id), str(client_id)), say=self._say
         ) as lease:
+            run.runner.look_again()  # another run may have been at work until now
             yield lease
 
     def _rotating(self, run: _SignedIn, found: Preflight, request: RotateRequest, application: Application) -> Rotating:
@@ -582,6 +583,7 @@ class Onboarding:
         names = {slot: run.settings.profile.slot_name(slot) for slot in SLOTS}
 
         def slots(*, alone: bool) -> Slots:
+            run.runner.look_again()
             if alone:
                 self._recover(run)
             layout = self._layout(run)

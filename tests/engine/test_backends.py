@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from stores import Place, in_azurite, in_postgres, in_s3
 
+from provision.engine.command import EngineCommand
 from provision.errors import NotPermitted, ProvisionError, SignInFailed, StateUnavailable, Unreachable
 
 from .conftest import PLAIN, Project
@@ -45,6 +46,35 @@ def test_a_stack_lives_on_a_shared_backend(
     tiny.runner().destroy()
     tiny.runner().remove()
     assert tiny.runner().export_if_made() == {}
+
+
+def test_a_look_at_a_shared_state_counts_until_something_is_done(
+    project: Callable[[str], Project], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look starts the engine; a tenant's job looks six times."""
+    place = in_postgres(request.getfixturevalue("postgres"))
+    for name, value in {"PULUMI_BACKEND_URL": place.url, **place.environ}.items():
+        monkeypatch.setenv(name, value)
+    starts: list[list[str]] = []
+    run = EngineCommand.run
+
+    def counted(itself: EngineCommand, args: list[str], *rest: Any, **named: Any) -> Any:
+        starts.append(args[:2])
+        return run(itself, args, *rest, **named)
+
+    monkeypatch.setattr(EngineCommand, "run", counted)
+    tiny = project(PLAIN)
+    runner = tiny.runner()
+    assert runner.export_if_made() == runner.export_if_made() == {}
+    assert starts == [["stack", "export"]]
+    runner.up()
+    starts.clear()
+    assert runner.outputs_as_kept()["plain"] == runner.outputs_as_kept()["plain"] == "as set"
+    assert starts == [["stack", "export"]]
+    tiny.runner().destroy()
+    assert runner.outputs_as_kept() != {}
+    runner.look_again()
+    assert runner.outputs_as_kept() == {}
 
 
 def elsewhere(place: Place) -> Place:
