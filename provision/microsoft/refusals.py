@@ -88,7 +88,7 @@ def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | 
             return unreachable(endpoints.login, one, ca_file=endpoints.ca_file)
     text = str(error)
     if _is_weather(text, endpoints, tenant):
-        return Unreachable(
+        return Throttled(
             f"Microsoft Entra is overloaded: it did not answer the sign-in{f' to tenant {tenant}' if tenant else ''}.",
             remedy="Run again in a few minutes; nothing is lost.",
         )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cluster import Cluster
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from fleets import LocalFleet
 from stores import Postgres
 from test_runs import assert_all_right, begun, eventually
 
 from provision.sandbox import Sandbox
-from provision.sandbox.tls import Certificates
 
 
 @pytest.fixture
@@ -47,11 +51,7 @@ def test_a_worker_that_is_lost_in_the_middle_is_made_up_for(fleet: LocalFleet) -
 
 
 def test_a_cluster_over_tls_takes_no_stranger(fleet: LocalFleet, tmp_path: Path) -> None:
-    folder = tmp_path / "tls"
-    folder.mkdir()
-    made = Certificates(folder)
-    made.ensure("127.0.0.1")
-    ca, certificate, key = (str(folder / name) for name in ("ca.pem", "server.pem", "server-key.pem"))
+    ca, certificate, key = _self_signed(tmp_path)
     options = ("--tls-ca-file", ca, "--tls-cert", certificate, "--tls-key", key)
     with Cluster(1, machine(fleet, 1), options=options, protocol="tls") as cluster:
         ours = ("--scheduler", cluster.address, "--tls-ca", ca, "--tls-cert", certificate, "--tls-key", key)
@@ -62,6 +62,31 @@ def test_a_cluster_over_tls_takes_no_stranger(fleet: LocalFleet, tmp_path: Path)
     assert stranger.returncode in (3, 7), stranger.stderr
     assert "Traceback" not in stranger.stderr
     assert fleet.held()["c0002"].applications == 0
+
+
+def _self_signed(folder: Path) -> tuple[str, str, str]:
+    """One certificate that is its own authority, for the cluster's machines alone, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cluster")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / "cluster.pem", folder / "cluster-key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.touch(mode=0o600)
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(certificate), str(certificate), str(private)
 
 
 def test_a_worker_of_another_version_is_told_in_one_sentence(fleet: LocalFleet) -> None:

@@ -8,7 +8,7 @@ from azure.identity import CredentialUnavailableError
 
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, ProvisionError, SignInFailed, Unreachable
 from provision.microsoft import publisher
-from provision.microsoft.refusals import AADSTS, GraphRefusal, graph_refused, sign_in_failed
+from provision.microsoft.refusals import AADSTS, GraphRefusal, Throttled, graph_refused, sign_in_failed
 from provision.settings.endpoints import of_cloud
 
 CLOUD = of_cloud("public")
@@ -57,7 +57,7 @@ def test_failures_without_a_code(raised: Exception, kind: type[ProvisionError], 
         (400, "Request_BadRequest", InvalidInput),
         (404, "Request_ResourceNotFound", InvalidInput),
         (409, "Request_MultipleObjectsWithSameKeyValue", InvalidInput),
-        (429, "TooManyRequests", Unreachable),
+        (429, "TooManyRequests", Throttled),
         (503, "ServiceUnavailable", Unreachable),
         (418, "Teapot", ProvisionError),
     ],

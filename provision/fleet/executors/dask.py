@@ -10,7 +10,9 @@ keeps two from working on it at once, and runs out.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import multiprocessing
 import platform
 import threading
@@ -19,6 +21,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, Security, get_worker
+from distributed.comm.core import connect
 from distributed.scheduler import KilledWorker
 
 from provision.errors import InvalidInput, ProvisionError, StateUnavailable, Unreachable
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 20.0
 _SAME = "Install the same version of provision[fleet,dask] for the coordinator, the scheduler and every worker."
 _PLACE = "PROVISION_FLEET_STORE"
+_LOUD = ("distributed", "tornado", "asyncio")
+"""Loggers that tell a lost connection in a hundred lines; here it is one sentence."""
 
 
 class DaskExecutor:
@@ -52,8 +57,13 @@ class DaskExecutor:
         self._address = address
         self._limit = limit
         self._tries = 0
+        for name in [*_LOUD, *logging.root.manager.loggerDict]:
+            if name.partition(".")[0] in _LOUD:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
-            security = Security(require_encryption=True, **tls) if tls else None
+            security = Security(require_encryption=True, **tls) if tls else Security()
+            # Before the client, which prints a traceback of its own when it ends without having begun.
+            asyncio.run(_reach(address, security))
             self._client = Client(
                 address, security=security, timeout=CONNECT_SECONDS, set_as_default=False, name="provision"
             )
@@ -165,6 +175,17 @@ class DaskExecutor:
             f"The Dask scheduler at {self._address} is gone.",
             remedy="Start it again, then the same command with --resume: what is done stays done.",
         )
+
+
+async def _reach(address: str, security: Security) -> None:
+    """Connects, and no more.
+
+    Raises:
+        OSError, TimeoutError: nobody answers, or TLS fails.
+        ValueError, TypeError: it is no address, or the certificates cannot be used.
+    """
+    comm = await connect(address, timeout=CONNECT_SECONDS, **security.get_connection_args("client"))
+    comm.abort()
 
 
 def _first_line(error: BaseException) -> str:
