@@ -91,7 +91,7 @@ TROUBLES = (
     Trouble("no permission to make registrations", "without the application permission", _no_permission),
     Trouble("a policy that forbids client secrets", "policy", _no_secrets),
     Trouble("its automation is switched off", "AADSTS7000112", _disabled),
-    Trouble("its sign-in never answers", "does not answer", _silent),
+    Trouble("its sign-in never answers", "cannot be reached", _silent),
 )
 
 

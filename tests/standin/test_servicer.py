@@ -408,6 +408,23 @@ def test_an_app_that_was_made_is_known_even_when_the_rest_fails(plugin: Plugin, 
     assert half.value.state["clientId"]
 
 
+def test_a_secret_that_was_made_is_kept_even_when_it_could_not_be_read_back(
+    plugin: Plugin, application: Made, weather: Sandbox
+) -> None:
+    """The engine asks for an update next time; nothing differs, and the value, which nobody can read again, stays."""
+    path = f"^/v1.0/applications/{application.id.rpartition('/')[2]}$"
+    weather.set_faults([{"name": "cut", "action": "drop_before", "match": {"method": "GET", "path": path}}])
+    news = {"applicationId": application.id, "displayName": "once", "endDate": "2028-01-01T00:00:00Z"}
+    with pytest.raises(HalfMade) as half:
+        plugin.create(PASSWORD, news)
+    weather.clear_faults()
+    inputs, _ = plugin.check(PASSWORD, news)
+    whole = plugin.update(Made(PASSWORD, half.value.id, inputs, half.value.state), news)
+    assert whole.id == half.value.id
+    assert whole.state["value"] == half.value.state["value"]
+    assert whole.state["startDate"]
+
+
 def test_throttling_is_waited_out(plugin: Plugin, weather: Sandbox) -> None:
     match = {"path": "/applications"}
     busy = {"name": "busy", "action": "status", "status": 429, "retry_after": 1, "match": match, "count": 2}

@@ -97,9 +97,14 @@ class Resource(ABC):
     async def update(
         self, session: Session, resource_id: str, planned: State, changed: frozenset[str], deadline: Deadline
     ) -> None:
-        """Changes the object in place. ``changed``: the top-level properties that differ."""
-        del session, planned, changed, deadline
-        raise Refused(f"{resource_id} cannot be changed in place.")
+        """Changes the object in place. ``changed``: the top-level properties that differ.
+
+        The engine asks for an update without a difference, too, where a step after the creation had failed; the bridged
+        plugin then leaves the object as it is (pulumi-terraform-bridge, ``pkg/tfbridge/provider.go``, ``Update``).
+        """
+        del session, planned, deadline
+        if changed:
+            raise Refused(f"{resource_id} cannot be changed in place.")
 
     @abstractmethod
     async def delete(self, session: Session, resource_id: str, prior: State, deadline: Deadline) -> None:
