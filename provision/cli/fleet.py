@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provision.cli import fleet_file, fleet_report, fleet_run, fleet_runs
+from provision.cli import fleet_file, fleet_report, fleet_run, fleet_runs, fleet_watch
 
 
 def add_commands(subparsers: Any) -> None:
@@ -15,3 +15,4 @@ def add_commands(subparsers: Any) -> None:
     fleet_run.add_commands(commands)
     fleet_runs.add_commands(commands)
     fleet_report.add_commands(commands)
+    fleet_watch.add_commands(commands)

@@ -20,9 +20,14 @@ from provision.errors import InvalidInput, ProvisionError, StateUnavailable, Unr
 from provision.fleet.store import sqlite
 from provision.fleet.store.tables import METADATA, SCHEMA
 
-VERSION = 1
+VERSION = 2
 """Of the tables as this version of the toolkit makes them (``tables``)."""
-STEPS: dict[int, tuple[str, ...]] = {}
+STEPS: dict[int, tuple[str, ...]] = {
+    1: (
+        "create table provision_fleet_watches (fleet text primary key, token bigint not null, holder text, "
+        "until double precision, document text not null)",
+    ),
+}
 """By version: the statements that make the tables of the next one of it, in words that both databases know."""
 PATIENCE = 60.0
 """How many seconds a call goes on trying: longer than a database takes to restart or a standby to take over."""

@@ -24,6 +24,7 @@ from provision.fleet.store.database import Database
 from provision.fleet.store.fitting import fit
 from provision.fleet.store.tables import JOBS, LATEST, ROWS, RUNS, SCHEMA, TENANTS, now, upsert
 from provision.fleet.store.values import Claim, Recorded, Run
+from provision.fleet.store.watching import Watching
 from provision.fleet.tenant import Tenant
 from provision.journal.lease import Holder, LeaseLost
 
@@ -51,6 +52,11 @@ class FleetStore:
     def shown(self) -> str:
         """Where it is, without a password, for messages."""
         return self._database.shown
+
+    @property
+    def watching(self) -> Watching:
+        """Who watches a fleet, and what was told."""
+        return Watching(self._database)
 
     def close(self) -> None:
         """Closes the connections; the next call opens another."""

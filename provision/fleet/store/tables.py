@@ -90,6 +90,17 @@ LATEST = Table(
 )
 """The run that last had something to say about a tenant."""
 
+WATCHES = Table(
+    "provision_fleet_watches",
+    METADATA,
+    Column("fleet", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("until", Double),
+    Column("document", Text, nullable=False),
+)
+"""Who watches a fleet, and what it has told (``watching``)."""
+
 
 class now(FunctionElement[float]):
     """The database's clock at this moment, not at the transaction's beginning: seconds since 1970."""

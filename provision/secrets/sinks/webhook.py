@@ -1,41 +1,30 @@
 """The product itself: it takes each client secret by a signed message over HTTPS, and says which one it uses.
 
 The address is ``webhook:https://host/path``. Messages are signed as the Standard Webhooks specification 1.0.0 says
-(HMAC-SHA256, ``v1``), with the key in ``PROVISION_WEBHOOK_KEY`` or in the private file that
-``PROVISION_WEBHOOK_KEY_FILE`` names; two keys, separated by a blank, sign each message twice, for the time in which a
-product's key is changed. What a product's developer writes for it is in docs/webhook.md.
+(``signed``), with the key in ``PROVISION_WEBHOOK_KEY`` or in the private file that ``PROVISION_WEBHOOK_KEY_FILE``
+names. What a product's developer writes for it is in docs/webhook.md.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from datetime import UTC
 from urllib.parse import urlsplit
 
 from provision.errors import InvalidInput, NotDelivered, NotPermitted, ProvisionError, SignInFailed, Unreachable
-from provision.secrets.files import read_key_file
 from provision.secrets.https import Answer, ask
+from provision.secrets.signed import signer
 from provision.secrets.sinks import Delivery, Stored
-
-if TYPE_CHECKING:
-    from standardwebhooks import Webhook
 
 RIGHTS = "The key that the product shows for this one customer (whsec_…); it permits nothing else."
 WITHOUT_CERTIFICATES = "the product's webhook takes client secrets only (docs/webhook.md)."
 
-_KEY, _KEY_FILE = "PROVISION_WEBHOOK_KEY", "PROVISION_WEBHOOK_KEY_FILE"
-_PREFIX = "whsec_"
-_KEY_BYTES = range(24, 65)
-"""Standard Webhooks 1.0.0, "Signature scheme": at least 192 bits, 512 at most."""
+_KEY = "PROVISION_WEBHOOK_KEY"
 _PATH = re.compile(r"(/[A-Za-z0-9._~%!$&'()*+,;=:@-]*)*")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 _WORD = re.compile(r"[a-z][a-z_]{1,31}")
@@ -100,16 +89,7 @@ class WebhookSink:
         return _Status(key_id, held if isinstance(held, str) else None)
 
     def _send(self, event: str, message_id: str, **values: str) -> Answer:
-        keys = _keys(self.environ)
-
-        def sign(content: bytes) -> dict[str, str]:
-            now = datetime.now(UTC)
-            return {
-                "webhook-id": message_id,
-                "webhook-timestamp": str(int(now.timestamp())),
-                "webhook-signature": " ".join(key.sign(message_id, now, content.decode()) for key in keys),
-            }
-
+        sign = signer(message_id, _KEY, self.environ)
         answer = ask("POST", self.url, environ=self.environ, body={"event": event, **values}, sign=sign)
         if not answer.is_success:
             raise self._refused(answer, values.get("clientSecret", ""))
@@ -167,39 +147,6 @@ def fingerprint(key_id: str, value: str) -> str:
 
 def _same(told: object, expected: str) -> bool:
     return isinstance(told, str) and hmac.compare_digest(told.lower().encode(), expected.encode())
-
-
-def _keys(environ: Mapping[str, str]) -> list[Webhook]:
-    """The signing keys; no message names one.
-
-    Raises:
-        InvalidInput: none or both variables are set, the file is not private, or a key is not written as keys are.
-    """
-    from standardwebhooks import Webhook
-
-    given, file = environ.get(_KEY, ""), environ.get(_KEY_FILE, "")
-    if bool(given) == bool(file):
-        raise InvalidInput(
-            f"Give the webhook's key either in {_KEY} or in the file that {_KEY_FILE} names.",
-            remedy="The product shows it as whsec_…",
-        )
-    source = _KEY_FILE if file else _KEY
-    written = (read_key_file(Path(file), _KEY_FILE) if file else given).split()
-    keys = [_bytes(key) for key in written]
-    if not keys or None in keys:
-        raise InvalidInput(
-            f"{source} does not hold a webhook's key: whsec_ and 24 to 64 bytes in Base64.",
-            remedy="Copy it from the product once more.",
-        )
-    return [Webhook(key) for key in keys if key is not None]
-
-
-def _bytes(key: str) -> bytes | None:
-    try:
-        decoded = base64.b64decode(key.removeprefix(_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return decoded if key.startswith(_PREFIX) and len(decoded) in _KEY_BYTES else None
 
 
 def open_sink(rest: str, environ: Mapping[str, str]) -> WebhookSink:

@@ -1,0 +1,503 @@
+"""Each change is told once, by a signed webhook and by mail over STARTTLS, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from standardwebhooks import Webhook
+from tls_server import Reply, Request, TlsServer
+
+from provision.errors import InvalidInput, NotDelivered, SignInFailed, Unreachable
+from provision.fleet.alerts import Alert, Message, open_mail, open_webhook
+from provision.fleet.coordinator import Ended
+from provision.fleet.outcome import Failure, Finding, Outcome
+from provision.fleet.store import FleetStore, Run, open_fleet_store
+from provision.fleet.tenant import Tenant
+from provision.fleet.watch import State, Watcher, changes
+from provision.sandbox import Sandbox
+from provision.sandbox.tls import Certificates
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+MONTH = timedelta(days=30)
+KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+WEB = Finding("redirect-web", "error", "The redirect is another.", "provision fleet up --only a")
+NAME = Finding("name", "warning", "The name is another.")
+REFUSED = Failure("SignInFailed", "The secret has expired.", "Make another.", 4)
+
+
+def good(key: str = "a", days: int = 300) -> Outcome:
+    ends = (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Outcome(key, "audit", "unchanged", verdict="unchanged", secret_ends=ends)
+
+
+def drifted(key: str = "a", *findings: Finding) -> Outcome:
+    return Outcome(key, "audit", "pending", verdict="drifted", findings=findings or (WEB,))
+
+
+def failed(key: str = "a", failure: Failure = REFUSED) -> Outcome:
+    return Outcome(key, "audit", "failed", failure=failure)
+
+
+def told(*rounds: Outcome, before: State | None = None) -> list[list[str]]:
+    """The kinds that each of several audits of one tenant makes known."""
+    state: State = before or {}
+    kinds = []
+    for outcome in rounds:
+        alerts, state = changes(state, [outcome], within=MONTH, now=NOW)
+        kinds.append([alert.kind for alert in alerts])
+    return kinds
+
+
+THROTTLED = failed(failure=Failure("Throttled", "Later.", "", 7, throttled=True))
+
+
+@pytest.mark.parametrize(
+    ("rounds", "kinds"),
+    [
+        ([good(), good()], [[], []]),
+        ([drifted(), drifted(), good(), good()], [["drift"], [], ["recovered"], []]),
+        ([drifted(), drifted("a", WEB, NAME), drifted("a", NAME, WEB)], [["drift"], ["drift"], []]),
+        ([failed(), failed(), drifted(), good()], [["failed"], [], ["drift"], ["recovered"]]),
+        ([failed(), failed(failure=Failure("NotPermitted", "x", "", 5))], [["failed"], ["failed"]]),
+        ([drifted(), THROTTLED, Outcome("a", "audit", "not-tried"), drifted()], [["drift"], [], [], []]),
+        ([good(days=31), good(days=30), good(days=30)], [[], ["secret-ends"], []]),
+        ([good(days=5), failed(), good(days=5)], [["secret-ends"], ["failed"], ["recovered"]]),
+        ([good(days=5), good(days=-1), good(days=400)], [["secret-ends"], ["secret-ended"], ["recovered"]]),
+    ],
+    ids=range(9),
+)
+def test_only_changes_are_told(rounds: list[Outcome], kinds: list[list[str]]) -> None:
+    assert told(*rounds) == kinds
+
+
+def test_a_tenant_that_the_audit_did_not_have_is_as_it_was() -> None:
+    _, state = changes({}, [drifted("a"), drifted("b")], within=MONTH, now=NOW)
+    alerts, after = changes(state, [drifted("b")], within=MONTH, now=NOW)
+    assert (alerts, after) == ([], state)
+
+
+# Rounds on a real store; what the audit sees is each test's.
+
+
+@dataclass
+class Told:
+    """A channel that remembers."""
+
+    name: str = "one"
+    messages: list[Message] = field(default_factory=list)
+    before: Callable[[Message], None] = lambda _message: None
+    after: Callable[[Message], None] = lambda _message: None
+
+    def send(self, message: Message) -> None:
+        self.before(message)
+        self.messages.append(message)
+        self.after(message)
+
+    @property
+    def kinds(self) -> list[list[tuple[str, str]]]:
+        return [[(alert.key, alert.kind) for alert in message.alerts] for message in self.messages]
+
+
+@dataclass
+class Fleet:
+    """A fleet whose audits see what a test says."""
+
+    store: FleetStore
+    seen: list[Outcome] = field(default_factory=list)
+    ended: Ended | None = None
+    lines: list[str] = field(default_factory=list)
+    keys: str = "ab"
+
+    def rows(self) -> Sequence[Tenant]:
+        return [Tenant(key, f"{key}.example") for key in self.keys]
+
+    def look(self, run: Run) -> Ended:
+        self.store.record(run.id, self.seen)
+        return self.ended or Ended({outcome.status: 1 for outcome in self.seen})
+
+    def watcher(self, *channels: Any, **options: Any) -> Watcher:
+        return Watcher(
+            self.store, "north", self.rows, self.look, channels, within=MONTH, say=self.lines.append, **options
+        )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    return Fleet(open_fleet_store(f"sqlite://{tmp_path}/data/fleet.db", environ={}))
+
+
+def test_what_was_told_is_known_to_the_next_watcher(fleet: Fleet) -> None:
+    channel = Told()
+    fleet.seen = [drifted("a"), good("b")]
+    for _ in range(2):
+        with fleet.watcher(channel) as watcher:
+            watcher.round()
+    assert channel.kinds == [[("a", "drift")]]
+    assert sum("a: drift" in line for line in fleet.lines) == 1
+    fleet.seen = [good("a"), failed("b")]
+    with fleet.watcher(channel, keep_runs=1) as watcher:
+        watcher.round()
+    assert channel.kinds[1:] == [[("a", "recovered"), ("b", "failed")]]
+    assert len(fleet.store.runs("north")) == 1
+    assert all(run.ended for run in fleet.store.runs("north"))
+
+
+def test_a_channel_that_fails_is_told_later_and_the_others_not_twice(fleet: Fleet) -> None:
+    def refuse(_message: Message) -> None:
+        raise Unreachable("no answer")
+
+    well, ill = Told("well"), Told("ill", before=refuse)
+    fleet.seen = [drifted("a")]
+    with fleet.watcher(well, ill) as watcher:
+        assert [name for name, _ in watcher.round().undelivered] == ["ill"]
+        fleet.seen = [good("a")]
+        watcher.round()
+    ill.before = lambda _message: None
+    with fleet.watcher(well, ill) as watcher:
+        assert watcher.round().undelivered == []
+    assert well.kinds == ill.kinds == [[("a", "drift")], [("a", "recovered")]]
+
+
+def test_a_watcher_that_is_killed_after_sending_sends_the_same_message_again(fleet: Fleet) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(_message: Message) -> None:
+        raise Killed
+
+    channel = Told(after=die)
+    fleet.seen = [drifted("a")]
+    with pytest.raises(Killed), fleet.watcher(channel) as watcher:
+        watcher.round()
+    channel.after = lambda _message: None
+    with fleet.watcher(channel) as watcher:
+        watcher.round()
+        watcher.round()
+    assert channel.kinds == [[("a", "drift")]] * 2
+    assert len({message.id for message in channel.messages}) == 1
+
+
+def test_a_cause_that_hits_all_is_one_change(fleet: Fleet) -> None:
+    from provision.fleet.breaker import Cause
+
+    channel = Told()
+    fleet.seen = [good("a")]
+    offline = Failure("Unreachable", "No network.", "", 7)
+    fleet.ended = Ended({"not-tried": 2}, causes=((Cause("Unreachable", ""), offline),))
+    with fleet.watcher(channel) as watcher:
+        watcher.round()
+        watcher.round()
+        fleet.ended = None
+        watcher.round()
+    assert channel.kinds == [[("", "failed")], [("", "recovered")]]
+
+
+def test_a_fleet_file_that_cannot_be_read_is_told_and_the_watching_goes_on(fleet: Fleet) -> None:
+    channel = Told()
+    fleet.seen = [good("a")]
+    rows = fleet.rows
+
+    def broken() -> Sequence[Tenant]:
+        raise InvalidInput("tenants.yaml is no YAML.")
+
+    fleet.rows = broken  # type: ignore[method-assign]
+    with fleet.watcher(channel) as watcher:
+        assert watcher.round().run is None
+        watcher._rows = rows
+        watcher.round()
+    assert channel.kinds == [[("", "failed")], [("", "recovered")]]
+
+
+def test_a_row_that_is_gone_is_nobodys_concern_any_more(fleet: Fleet) -> None:
+    channel = Told()
+    fleet.seen = [drifted("a"), drifted("b")]
+    with fleet.watcher(channel) as watcher:
+        watcher.round()
+        fleet.keys, fleet.seen = "b", [drifted("b")]
+        watcher.round()
+        fleet.keys, fleet.seen = "ab", [drifted("a"), drifted("b")]
+        watcher.round()
+    assert channel.kinds == [[("a", "drift"), ("b", "drift")], [("a", "drift")]]
+
+
+def test_many_changes_are_several_messages(fleet: Fleet) -> None:
+    channel = Told()
+    fleet.rows = lambda: [Tenant(f"k{n:03}", f"k{n}.example") for n in range(450)]  # type: ignore[method-assign]
+    fleet.seen = [drifted(f"k{n:03}") for n in range(450)]
+    with fleet.watcher(channel) as watcher:
+        watcher.round()
+    assert [len(message.alerts) for message in channel.messages] == [200, 200, 50]
+
+
+# The ways to tell, over real connections.
+
+
+class Relay:
+    """A mail relay that asks for TLS and a sign-in."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        certificates = Certificates(folder)
+        certificates.ensure("127.0.0.1")
+        self.ca_file = certificates.ca_file
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.server_file, certificates.server_key_file)
+        self.letters: list[EmailMessage] = []
+        self.refuse: str | None = None
+        self.controller = Controller(
+            self,
+            hostname="127.0.0.1",
+            port=_free_port(),
+            tls_context=context,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=self._authenticate,
+        )
+
+    @staticmethod
+    def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (b"watch", b"pass word"), handled=False)
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        if self.refuse:
+            return self.refuse
+        letter = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(letter, EmailMessage)
+        self.letters.append(letter)
+        return "250 OK"
+
+    @property
+    def url(self) -> str:
+        return f"smtp://localhost:{self.controller.port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "SSL_CERT_FILE": str(self.ca_file),
+            "PROVISION_ALERT_SMTP_USER": "watch",
+            "PROVISION_ALERT_SMTP_PASSWORD": "pass word",
+        }
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Relay]:
+    made = Relay(tmp_path / "relay")
+    made.controller.start()
+    yield made
+    made.controller.stop()
+
+
+MESSAGE = Message(
+    "fleet-1",
+    "north",
+    "2026-11-26T09:00:00Z",
+    (Alert("a", "drift", "Another\r\nBcc: all@example.com", "provision fleet up"), Alert("b", "recovered", "Well.")),
+)
+
+
+def test_mail_goes_over_tls_with_a_sign_in_and_nothing_becomes_a_header(relay: Relay) -> None:
+    mail = open_mail(relay.url, "watch@msp.example", ["ops@msp.example", "second@msp.example"], relay.environ)
+    mail.send(MESSAGE)
+    (letter,) = relay.letters
+    assert letter["Subject"] == "Fleet north: 1 drift, 1 recovered"
+    assert letter["Message-ID"] == "<fleet-1@msp.example>"
+    assert letter["Bcc"] is None
+    assert "a: drift: Another Bcc: all@example.com provision fleet up\r\n" in letter.get_content()
+    assert "pass word" not in repr(mail)
+
+
+@pytest.mark.parametrize(
+    ("change", "refuse", "error"),
+    [
+        ({"PROVISION_ALERT_SMTP_PASSWORD": "wrong"}, None, SignInFailed),
+        ({"SSL_CERT_FILE": ""}, None, Unreachable),
+        ({}, "554 5.7.1 not from you", NotDelivered),
+        ({}, "451 4.3.0 later", Unreachable),
+    ],
+)
+def test_a_relay_that_refuses_ends_in_one_sentence(
+    relay: Relay, change: dict[str, str], refuse: str | None, error: type[Exception]
+) -> None:
+    relay.refuse = refuse
+    environ = {name: value for name, value in {**relay.environ, **change}.items() if value}
+    with pytest.raises(error, match="localhost"):
+        open_mail(relay.url, "watch@msp.example", ["ops@msp.example"], environ).send(MESSAGE)
+    assert relay.letters == []
+
+
+@pytest.mark.parametrize(
+    ("relay_url", "sender", "environ"),
+    [
+        ("http://relay", "a@b.example", {}),
+        ("smtp://user:secret@relay", "a@b.example", {}),
+        ("smtp://relay:x", "a@b.example", {}),
+        ("smtp://relay", "a@b.example\r\nBcc: c@d.example", {}),
+        ("smtp://relay", "a@b.example", {"PROVISION_ALERT_SMTP_USER": "u"}),
+    ],
+)
+def test_a_wrong_relay_is_refused_before_anything_is_watched(
+    relay_url: str, sender: str, environ: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        open_mail(relay_url, sender, ["x@y.example"], environ)
+    assert "secret" not in str(refused.value)
+
+
+class Receiver:
+    """A webhook that checks each signature by the standard's own library."""
+
+    def __init__(self, folder: Path) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.ids: list[str] = []
+        self.status = [200]
+        self.server = TlsServer(self._answer, folder)
+
+    def _answer(self, request: Request) -> Reply:
+        status = self.status.pop(0) if len(self.status) > 1 else self.status[0]
+        self.ids.append(request.headers["webhook-id"])
+        self.events.append(Webhook(KEY).verify(request.body, dict(request.headers)))
+        return Reply(status)
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    made = Receiver(tmp_path / "tls")
+    with made.server:
+        yield made
+
+
+def test_a_webhook_takes_a_signed_message_and_is_asked_again_when_busy(receiver: Receiver) -> None:
+    environ = {"SSL_CERT_FILE": str(receiver.server.ca_file), "PROVISION_ALERT_KEY": KEY}
+    hook = open_webhook(f"{receiver.server.url}/hook", environ)
+    receiver.status = [503, 204]
+    hook.send(MESSAGE)
+    assert receiver.ids == ["fleet-1", "fleet-1"]
+    data = receiver.events[-1]["data"]
+    assert (data["fleet"], [(one["key"], one["kind"]) for one in data["changes"]]) == (
+        "north",
+        [("a", "drift"), ("b", "recovered")],
+    )
+    for status, error in ((401, SignInFailed), (404, NotDelivered), (302, NotDelivered)):
+        receiver.status = [status]
+        with pytest.raises(error):
+            hook.send(MESSAGE)
+    with pytest.raises(InvalidInput):
+        open_webhook("http://plain.example/hook", environ)
+    with pytest.raises(InvalidInput):
+        open_webhook("https://there.example/hook", {})
+
+
+# The command, against the local tenant.
+
+
+@pytest.fixture
+def project(sandbox: Sandbox, tmp_path: Path, receiver: Receiver, relay: Relay) -> dict[str, str]:
+    """A fleet file of two tenants; the environment of its command."""
+    both = tmp_path / "both.pem"
+    both.write_text("".join(file.read_text() for file in (sandbox.ca_file, receiver.server.ca_file, relay.ca_file)))
+    environ = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "share"), "SSL_CERT_FILE": str(both)}
+    environ |= relay.environ | {"SSL_CERT_FILE": str(both), "PROVISION_ALERT_KEY": KEY}
+    environ["PROVISION_FLEET_STORE"] = f"sqlite://{tmp_path}/data/fleet.db"
+    rows, credentials = [], {}
+    for key in ("a", "b"):
+        local = sandbox.new_tenant()
+        environ[f"SECRET_{key.upper()}"] = local.admin_client_secret
+        secret = f"env:SECRET_{key.upper()}"
+        credentials[key] = {"method": "client-secret", "clientId": local.admin_client_id, "secret": secret}
+        rows.append({"key": key, "tenant": local.tenant_id, "companyCode": f"C{key}", "credential": key})
+    host = sandbox.base_url.removeprefix("https://")
+    document = {"fleet": "north", "defaults": {"metadataHost": host}, "credentials": credentials, "tenants": rows}
+    (tmp_path / "tenants.yaml").write_text(yaml.safe_dump(document))
+    return environ
+
+
+def command(receiver: Receiver, relay: Relay, *more: str) -> list[str]:
+    mail = ["--mail-relay", relay.url, "--mail-from", "watch@msp.example", "--mail-to", "ops@msp.example"]
+    return [
+        *(sys.executable, "-m", "provision", "fleet", "watch", "--webhook", f"{receiver.server.url}/hook"),
+        *(*mail, *more),
+    ]
+
+
+def test_the_command_tells_what_changed_between_two_audits(
+    project: dict[str, str], tmp_path: Path, receiver: Receiver, relay: Relay
+) -> None:
+    def once(**environ: str) -> tuple[int, str]:
+        done = subprocess.run(
+            command(receiver, relay, "--once"),
+            cwd=tmp_path,
+            env={**project, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, out = once()
+    assert code == 0, out
+    assert [(one["key"], one["kind"]) for one in receiver.events[-1]["data"]["changes"]] == [
+        ("a", "drift"),
+        ("b", "drift"),
+    ]
+    assert [letter["Subject"] for letter in relay.letters] == ["Fleet north: 2 drift"]
+    code, out = once()
+    assert (code, len(receiver.events), len(relay.letters)) == (0, 1, 1), out
+    code, out = once(SECRET_B="wrong")
+    assert code == 0, out
+    (change,) = receiver.events[-1]["data"]["changes"]
+    assert (change["key"], change["kind"]) == ("b", "failed")
+    relay.refuse = "451 4.3.0 later"
+    code, out = once()
+    assert code == NotDelivered.exit_code, out
+    relay.refuse = None
+    assert once()[0] == 0
+    assert [letter["Subject"] for letter in relay.letters][2:] == ["Fleet north: 1 drift"]
+    assert KEY not in out
+    assert "pass word" not in out
+
+
+def test_the_watcher_is_one_and_ends_by_sigterm(
+    project: dict[str, str], tmp_path: Path, receiver: Receiver, relay: Relay
+) -> None:
+    words = command(receiver, relay, "--every", "1m")
+    watcher = subprocess.Popen(
+        words, cwd=tmp_path, env=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until = time.monotonic() + 60
+        while not relay.letters and time.monotonic() < until:
+            time.sleep(0.1)
+        second = subprocess.run(words, cwd=tmp_path, env=project, capture_output=True, text=True, check=False)
+        assert second.returncode == 8, second.stderr
+        assert "is watched already: by process" in second.stderr
+        watcher.send_signal(signal.SIGTERM)
+        out, err = watcher.communicate(timeout=20)
+    finally:
+        watcher.kill()
+    assert watcher.returncode == 0, err
+    assert "audited 2 pending; 2 changed" in out
+    assert "Traceback" not in err
