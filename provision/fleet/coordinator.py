@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from provision.errors import NotDelivered, ProvisionError, StateUnavailable, Unreachable
+from provision.fleet import telemetry
 from provision.fleet.breaker import Breaker, Cause
 from provision.fleet.executors.interface import OUT_OF_TIME, Executor, WorkerLost
 from provision.fleet.outcome import Failure, Outcome
@@ -137,7 +138,7 @@ class Coordinator:
         self._executor = executor
         self._attempts = attempts
         self._breaker = breaker or Breaker()
-        self._ended = ended
+        self._ended = telemetry.told(run, ended)
         self._tell = tell
         self._stopping = self._hard = False
         self._broken: ProvisionError | None = None
@@ -339,6 +340,7 @@ class Coordinator:
         ended = Ended(dict(self._counts), causes, interrupted=self._stopping, broken=self._broken)
         if ended.complete:
             self._store.end(self._run)
+        telemetry.run_ended(self._run, ended)
         return ended
 
     def _untried(self, place: _Place) -> Outcome:

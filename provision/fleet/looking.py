@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.fleet import telemetry
 from provision.fleet.audit import AT_ONCE, WITHIN, audit
 from provision.fleet.breaker import Breaker
 from provision.fleet.coordinator import Ended, Standing
@@ -61,7 +62,7 @@ class Looking:
         self._within = within
         self._profiles = profiles
         self._first = False
-        self._ended = ended
+        self._ended = telemetry.told(run, ended)
         self._tell = tell
         # Those that are looked at beside each other fail beside each other: far more of them make a cause.
         self._breaker = Breaker(in_a_row=3 * at_once, probes=0)
@@ -89,6 +90,7 @@ class Looking:
         ended = self._look()
         if ended.complete:
             self._store.end(self._run)
+        telemetry.run_ended(self._run, ended)
         return ended
 
     def first(self) -> Ended:
@@ -103,17 +105,18 @@ class Looking:
         self._began = time.monotonic()
         left = set(self._store.left(self._run))
         self._total = len(left) + self._counts.total()
-        asyncio.run(
-            audit(
-                self._next(tenant for tenant in self._store.tenants_of(self._run) if tenant.key in left),
-                lambda key: self._store.kept(self._run.fleet, key),
-                environ=self._environ,
-                on_outcome=self._take,
-                at_once=self._at_once,
-                within=self._within,
-                profiles=self._profiles,
+        with telemetry.looking(self._run):
+            asyncio.run(
+                audit(
+                    self._next(tenant for tenant in self._store.tenants_of(self._run) if tenant.key in left),
+                    lambda key: self._store.kept(self._run.fleet, key),
+                    environ=self._environ,
+                    on_outcome=self._take,
+                    at_once=self._at_once,
+                    within=self._within,
+                    profiles=self._profiles,
+                )
             )
-        )
         causes = tuple(self._breaker.open_causes())
         why = f"not tried, because it would have hit this tenant, too: {causes[0][1].message}" if causes else ""
         for tenant in self._untried:

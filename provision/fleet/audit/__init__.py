@@ -25,6 +25,7 @@ from provision.fleet.audit.judge import Seen, judge
 from provision.fleet.credentials import environment_for
 from provision.fleet.kept import Kept
 from provision.fleet.outcome import Failure, Outcome
+from provision.fleet.telemetry import step, traced_look
 from provision.fleet.tenant import Tenant
 from provision.microsoft.batch import Pool, Visit, counting
 from provision.microsoft.credentials import require_tenant
@@ -126,6 +127,7 @@ class _Look:
     project: str
     profiles: Path | None
 
+    @traced_look
     async def at(self, tenant: Tenant) -> Outcome:
         """One tenant's outcome, whatever happens there."""
         with counting() as requests:
@@ -152,11 +154,13 @@ class _Look:
                 client_id=settings.credential_client_id,
                 environ=environment,
             )
-            visit = await cloud.pool.visit(how)
+            with step("sign in"):
+                visit = await cloud.pool.visit(how)
         if _is_id(tenant.tenant):
             require_tenant(visit.caller, tenant.tenant, cloud.endpoints)
         permissions = await _permissions(cloud, visit)
-        facts = await gather(visit, settings, known, project=self.project, stack=tenant.key)
+        with step("read"):
+            facts = await gather(visit, settings, known, project=self.project, stack=tenant.key)
         scopes = scope_ids(settings.scopes, permissions)
         now = datetime.now(UTC) + cloud.pool.ahead
         return judge(Seen(tenant, settings, known, facts, wanted, scopes, now, self.within))

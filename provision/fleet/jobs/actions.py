@@ -19,6 +19,7 @@ from provision.diagnose.rules.rule import Severity as Urgency
 from provision.errors import InvalidInput
 from provision.fleet.jobs.opening import Opening, OpenStack
 from provision.fleet.outcome import Action, Finding, Outcome, Severity
+from provision.fleet.telemetry import step
 from provision.mailbox.applying import Selection
 from provision.mailbox.planning import Refused, Wish
 from provision.mailbox.tenant import Where, opened, switching
@@ -41,7 +42,8 @@ def plan(opening: Opening) -> Outcome:
     """What ``up`` would change; nothing is written in the tenant."""
     with opening.stack() as stack:
         known = stack.kept
-        changes = stack.onboarding.preview(refresh=known.client_id is not None)
+        with step("preview"):
+            changes = stack.onboarding.preview(refresh=known.client_id is not None)
     return Outcome(
         opening.job.tenant.key,
         "plan",
@@ -60,7 +62,8 @@ def up(opening: Opening) -> Outcome:
     with opening.stack() as stack:
         was_there = stack.kept.client_id is not None
         try:
-            done = stack.onboarding.up(refresh=was_there)
+            with step("up"):
+                done = stack.onboarding.up(refresh=was_there)
         except BaseException:
             _keep_what_is_there(stack)
             raise
@@ -93,7 +96,8 @@ def rotate(opening: Opening) -> Outcome:
         request = RotateRequest(wish=wish, pace=pace, sinks=opening.job.tenant.sinks, journal=journal)
         with stack.onboarding.rotating(request) as rotating:
             planned = rotating.plan(wish)
-            report = rotating.run(wish) if planned.reason else Report()
+            with step("rotate"):
+                report = rotating.run(wish) if planned.reason else Report()
             if planned.reason and wish.compromised:
                 report.notes += rotating.contain(())
         known = stack.keep(complete=False)
@@ -122,11 +126,13 @@ def smtp_auth(opening: Opening) -> Outcome:
         return Outcome(tenant.key, "smtp-auth", "unchanged", notes=("the row names no mailboxes",))
     with opening.signed() as environ, opened(_where(opening), say=opening.say, environ=environ) as there:
         switches = switching(there, opening.journal(environ), environ)
-        planned = switches.plan(Selection(tenant.mailboxes), Wish(Switch.ON))
+        with step("read mailboxes"):
+            planned = switches.plan(Selection(tenant.mailboxes), Wish(Switch.ON))
         refused = list(planned.refused)
         changed = 0
         if planned.changes or planned.settled:
-            made = switches.carry_out(planned)
+            with step("switch mailboxes"):
+                made = switches.carry_out(planned)
             refused, changed = made.refused, len(made.changed)
         tenant_id = there.tenant_id
     findings = tuple(_left(one) for one in refused)
@@ -170,7 +176,8 @@ def diagnose(opening: Opening) -> Outcome:
                 stack=tenant.key,
                 stack_mailboxes=settings.smtp_auth_mailboxes,
             )
-            facts = gather(asked, endpoints, credential, caller.tenant_id, say=opening.say)
+            with step("gather"):
+                facts = gather(asked, endpoints, credential, caller.tenant_id, say=opening.say)
             diagnoses[mailbox] = judge(facts, ways)
         credential.close()
     can_send = all(one.can_send for one in diagnoses.values())

@@ -22,6 +22,7 @@ from provision.fleet.jobs.job import Job
 from provision.fleet.jobs.warm import template
 from provision.fleet.jobs.workplace import Workplace, with_instance, workplace
 from provision.fleet.kept import Kept
+from provision.fleet.telemetry import step
 from provision.onboard.project import find_project
 from provision.onboard.rotating import journal_address
 from provision.onboard.stories import Onboarding
@@ -63,9 +64,11 @@ class Opening:
         kept = Kept.of_document(self.store.kept(job.fleet, job.tenant.key))
         project = find_project(_path(job.options.get("project")), start=Path.cwd())
         with ExitStack() as closing:
-            environ = closing.enter_context(self.signed())
-            state = open_state(environ=environ)
-            toolchain = ensure_engine(progress=self.say, environ=environ)
+            with step("credential"):
+                environ = closing.enter_context(self.signed())
+            with step("engine"):
+                state = open_state(environ=environ)
+                toolchain = ensure_engine(progress=self.say, environ=environ)
             place = closing.enter_context(
                 workplace(job.tenant, kept, project=project, profiles=job.options.get("profiles"))
             )

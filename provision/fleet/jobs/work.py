@@ -23,6 +23,7 @@ from provision.fleet.jobs.job import Job
 from provision.fleet.jobs.log import Log
 from provision.fleet.jobs.opening import Opening
 from provision.fleet.outcome import WRITING, Failure, Outcome
+from provision.fleet.telemetry import traced_job
 from provision.journal.lease import LeaseLost
 
 Say = Callable[[str], None]
@@ -73,6 +74,7 @@ def log_file(fleet: str, run: str, key: str, *, environ: Mapping[str, str]) -> P
     return data_directory(environ) / "fleet" / folder / "logs" / part / f"{name}.log"
 
 
+@traced_job
 def work_on(
     job: Job,
     store: Store,
