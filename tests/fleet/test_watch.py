@@ -374,11 +374,13 @@ class Receiver:
         self.events: list[dict[str, Any]] = []
         self.ids: list[str] = []
         self.status = [200]
+        self.arrived: Callable[[], None] = lambda: None
         self.server = TlsServer(self._answer, folder)
 
     def _answer(self, request: Request) -> Reply:
         status = self.status.pop(0) if len(self.status) > 1 else self.status[0]
         self.ids.append(request.headers["webhook-id"])
+        self.arrived()
         self.events.append(Webhook(KEY).verify(request.body, dict(request.headers)))
         return Reply(status)
 
@@ -501,3 +503,29 @@ def test_the_watcher_is_one_and_ends_by_sigterm(
     assert watcher.returncode == 0, err
     assert "audited 2 pending; 2 changed" in out
     assert "Traceback" not in err
+
+
+def test_a_watcher_killed_while_it_tells_tells_the_same_again_and_nothing_is_lost(
+    project: dict[str, str], tmp_path: Path, receiver: Receiver, relay: Relay
+) -> None:
+    """SIGKILL when the webhook has the message and the watcher has no answer yet; the mail was noted before."""
+    process: list[subprocess.Popen[bytes]] = []
+
+    def kill() -> None:
+        process[0].kill()
+
+    receiver.arrived = kill
+    words = command(receiver, relay, "--once")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process.append(subprocess.Popen(words, cwd=tmp_path, env=project, **quiet))
+    assert process[0].wait(timeout=60) == -signal.SIGKILL
+    assert (len(receiver.ids), len(relay.letters)) == (1, 1)
+    receiver.arrived = lambda: None
+    for _ in range(2):
+        done = subprocess.run(words, cwd=tmp_path, env=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert len(receiver.ids) == 2
+    assert len(set(receiver.ids)) == 1
+    assert [letter["Message-ID"] for letter in relay.letters] == [f"<{receiver.ids[0]}@msp.example>"]
+    runs = open_fleet_store(environ={"PROVISION_FLEET_STORE": project["PROVISION_FLEET_STORE"]}).runs("north")
+    assert all(run.ended for run in runs)

@@ -207,3 +207,10 @@ def _everything(store: FleetStore) -> str:
             str(row) for table in METADATA.sorted_tables for row in connection.execute(table.select())
         )
     )
+
+
+def test_the_statuses_of_a_run_are_read_without_its_outcomes(store: FleetStore) -> None:
+    run = store.begin("north", "audit", rows(3), {})
+    first, second, third = (tenant.key for tenant in store.tenants_of(run))
+    store.record(run.id, [Outcome(first, "audit", "failed"), Outcome(third, "audit", "unchanged")])
+    assert store.statuses(run) == {first: "failed", second: "not-tried", third: "unchanged"}
