@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision.cli.fleet_selection import add_selection, chosen
 from provision.cli.rotate import span
-from provision.errors import NotDelivered, Unreachable, Usage
+from provision.errors import Interrupted, NotDelivered, Unreachable, Usage
 
 if TYPE_CHECKING:
     from provision.fleet.alerts import Channel
@@ -88,7 +88,10 @@ def _watch(arguments: argparse.Namespace) -> int:
     )
     with watcher, _stopped_by_signals(stop):
         if arguments.once:
-            return _verdict(watcher.round())
+            done = watcher.round()
+            if watcher.stopping:
+                raise Interrupted("Stopped; not every tenant was looked at.", remedy="The next round looks at all.")
+            return _verdict(done)
         watcher.every(arguments.every)
     _warn("stopped; the next watcher goes on from here")
     return 0

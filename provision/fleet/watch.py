@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from provision.errors import ProvisionError
 from provision.fleet.alerts import Alert, Channel, Message
 from provision.fleet.outcome import Outcome
+from provision.journal.lease import LeaseLost
 
 if TYPE_CHECKING:
     from provision.fleet.coordinator import Ended
@@ -30,7 +31,7 @@ JITTER = 0.1
 PER_MESSAGE = 200
 """Changes in one message."""
 _BEAT_SECONDS = 30.0
-_LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_WAIT = timedelta(minutes=15)
 """How soon what could not be told is tried again, at the latest."""
 
 Subject = Literal["audit", "secret"]
@@ -217,14 +218,14 @@ class Watcher:
                     raise
                 self._say(f"this round came to nothing: {refused}")
                 left = True
-            pause = min(_LONGEST_WAIT, interval)
+            pause = min(LONGEST_WAIT, interval)
             while not self.stopping and datetime.now(UTC) < due:
                 wait = due - datetime.now(UTC)
                 self._stopping.wait(max(0.0, (min(pause, wait) if left else wait).total_seconds()))
-                if self._lost is not None:
-                    raise self._lost
                 if left and not self.stopping and datetime.now(UTC) < due:
-                    left = bool(self._deliver())
+                    left = self._lacking()
+        if self._lost is not None:
+            raise self._lost
 
     def round(self) -> Round:
         """Audits once and tells what has changed.
@@ -322,6 +323,16 @@ class Watcher:
         self._keep()
         return list(failed.items())
 
+    def _lacking(self) -> bool:
+        """Tries again what could not be told; whether anything is left."""
+        try:
+            return bool(self._deliver())
+        except ProvisionError as refused:  # the store does not answer; what was told is known here
+            if self._lost is not None:
+                raise
+            self._say(f"what was told could not be noted yet: {refused}")
+            return True
+
     # Being the one
 
     def _end_what_was_left(self) -> None:
@@ -330,13 +341,15 @@ class Watcher:
         self._known.run = None
 
     def _keep(self) -> None:
+        if self._lost is None:
+            try:
+                self._store.watching.keep(self._watch, asdict(self._known))
+            except LeaseLost as lost:
+                self._lost = lost
         if self._lost is not None:
             raise self._lost
-        self._store.watching.keep(self._watch, asdict(self._known))
 
     def _beat(self) -> None:
-        from provision.fleet.store import LeaseLost
-
         while not self._over.wait(_BEAT_SECONDS):
             try:
                 self._store.watching.beat(self._watch)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,10 +27,11 @@ from standardwebhooks import Webhook
 from tls_server import Reply, Request, TlsServer
 
 from provision.errors import InvalidInput, NotDelivered, SignInFailed, Unreachable
+from provision.fleet import watch
 from provision.fleet.alerts import Alert, Message, open_mail, open_webhook
 from provision.fleet.coordinator import Ended
 from provision.fleet.outcome import Failure, Finding, Outcome
-from provision.fleet.store import FleetStore, Run, open_fleet_store
+from provision.fleet.store import FleetStore, LeaseLost, Run, open_fleet_store
 from provision.fleet.tenant import Tenant
 from provision.fleet.watch import State, Watcher, changes
 from provision.sandbox import Sandbox
@@ -245,6 +247,53 @@ def test_many_changes_are_several_messages(fleet: Fleet) -> None:
     with fleet.watcher(channel) as watcher:
         watcher.round()
     assert [len(message.alerts) for message in channel.messages] == [200, 200, 50]
+
+
+def test_rounds_follow_each_other_until_it_is_stopped(fleet: Fleet) -> None:
+    channel = Told()
+    fleet.seen = [drifted("a")]
+    with fleet.watcher(channel) as watcher:
+        threading.Timer(1.5, watcher.stop).start()
+        watcher.every(timedelta(seconds=0.3))
+    assert 3 <= len(fleet.store.runs("north")) <= 6
+    assert channel.kinds == [[("a", "drift")]]
+
+
+def test_what_could_not_be_told_is_tried_between_two_audits(fleet: Fleet) -> None:
+    calls: list[float] = []
+
+    def refuse_twice(_message: Message) -> None:
+        calls.append(time.monotonic())
+        if len(calls) < 3:
+            raise Unreachable("no answer")
+
+    channel = Told(before=refuse_twice)
+    fleet.seen = [drifted("a")]
+    watch.LONGEST_WAIT, before = timedelta(seconds=0.2), watch.LONGEST_WAIT
+    try:
+        with fleet.watcher(channel) as watcher:
+            channel.after = lambda _message: watcher.stop()
+            watcher.every(timedelta(minutes=5))
+    finally:
+        watch.LONGEST_WAIT = before
+    assert (len(calls), channel.kinds, len(fleet.store.runs("north"))) == (3, [[("a", "drift")]], 1)
+
+
+def test_a_watcher_that_another_has_followed_tells_nothing_more(fleet: Fleet) -> None:
+    channel = Told()
+    fleet.seen = [drifted("a")]
+    look = fleet.look
+
+    def followed(run: Run) -> Ended:
+        fleet.store.watching.leave(watcher._watch)
+        fleet.store.watching.take("north")
+        return look(run)
+
+    fleet.look = followed  # type: ignore[method-assign]
+    with pytest.raises(LeaseLost), fleet.watcher(channel) as watcher:
+        watcher.every(timedelta(seconds=0.1))
+    assert channel.messages == []
+    assert len(fleet.store.runs("north")) == 1
 
 
 # The ways to tell, over real connections.
