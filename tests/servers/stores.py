@@ -77,7 +77,9 @@ class Postgres:
         self.process = subprocess.Popen(
             [self.programs / "postgres", "-D", data, *options], stderr=log, cwd=self.folder, **_somebody()
         )
-        until = time.monotonic() + 120  # after a crash it first reads and flushes every file, on a busy machine for long
+        until = (
+            time.monotonic() + 120
+        )  # after a crash it first reads and flushes every file, on a busy machine for long
         while True:
             try:
                 return self.admin().close()
