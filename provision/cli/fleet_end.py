@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,9 @@ def print_json(store: FleetStore, run: Run, ended: Ended, problems: tuple[Proble
         "complete": ended.complete,
         "counts": dict(ended.counts),
         "causes": [{"kind": cause.kind, "scope": cause.scope, "message": why.message} for cause, why in ended.causes],
-        "badRows": [{"line": one.line, "where": one.where, "message": one.message} for one in problems],
+        "badRows": [
+            {"line": one.line, "where": one.where, "message": one.message, "remedy": one.remedy} for one in problems
+        ],
     }
     print(json.dumps(head, ensure_ascii=False)[:-1] + ', "tenants": [', end="")
     separator = "\n  "
@@ -62,7 +63,7 @@ def print_json(store: FleetStore, run: Run, ended: Ended, problems: tuple[Proble
 
 
 def write_forms(store: FleetStore, run: Run, *, csv: Path | None, junit: Path | None) -> None:
-    """The run's outcomes into the files that were asked for.
+    """The run's outcomes into the files that were asked for, each its owner's alone: they name customers.
 
     Raises:
         InvalidInput: one cannot be written.
@@ -81,7 +82,7 @@ def _write(file: Path, text: str) -> None:
     from provision.engine.cache import write_atomically
 
     try:
-        write_atomically(file, text)
+        write_atomically(file, text, mode=0o600)
     except OSError as error:
         raise InvalidInput(
             f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
@@ -119,12 +120,6 @@ def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_
     if pending and action in ("audit", "diagnose", "smtp-auth"):
         raise ProblemsFound(f"{_tenants(pending)} not as they should be.", remedy="The findings stand above.")
     return 0
-
-
-def say_problems(problems: tuple[Problem, ...]) -> None:
-    """The bad rows of the fleet file, which stop nobody else."""
-    for problem in problems:
-        print(f"bad row: line {problem.line}: {problem.where}: {problem.message}", file=sys.stderr)
 
 
 def _shared(kind: str, scope: str) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provision.cli.fleet_selection import FLEET_FILE, add_file
+from provision.cli.fleet_selection import FLEET_FILE, add_file, shown
 from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
-    from provision.fleet.source import Fleet, Problem
+    from provision.fleet.source import Fleet
     from provision.microsoft.partners import Customer
 
 
@@ -104,7 +104,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         print(_as_json(fleet))
     else:
         for problem in fleet.problems:
-            print(_shown(problem, fleet))
+            print(shown(problem, fleet))
         print(_summary(fleet), file=sys.stderr if fleet.problems else sys.stdout)
     return InvalidInput.exit_code if fleet.problems else 0
 
@@ -122,11 +122,6 @@ def _as_json(fleet: Fleet) -> str:
     ]
     keys = [tenant.key for tenant in fleet.tenants]
     return json.dumps({"fleet": fleet.name, "good": len(keys), "tenants": keys, "problems": problems})
-
-
-def _shown(problem: Problem, fleet: Fleet) -> str:
-    line = f"{problem.path or fleet.path}:{problem.line}: {problem.where}: {problem.message}"
-    return f"{line}\n  {problem.remedy}" if problem.remedy else line
 
 
 def _summary(fleet: Fleet) -> str:
@@ -186,7 +181,7 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     print(f"{len(added)} added. {_summary(fleet)}")
     for problem in fleet.problems:
-        print(_shown(problem, fleet))
+        print(shown(problem, fleet))
     return 0
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from provision.cli.fleet_end import print_json, print_table, say_problems, verdict, write_forms
+from provision.cli.fleet_end import print_json, print_table, verdict, write_forms
 from provision.cli.fleet_progress import Shown, shown
-from provision.cli.fleet_selection import add_selection, chosen
+from provision.cli.fleet_selection import add_selection, chosen, say_problems
 from provision.cli.rotate import span
 from provision.errors import InvalidInput, Usage
 
@@ -111,7 +111,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from provision.fleet.store import open_fleet_store
 
     fleet, tenants = chosen(arguments)
-    say_problems(fleet.problems)
+    say_problems(fleet)
     store = open_fleet_store(arguments.store)
     run = _begun(arguments, store, fleet, tenants)
     with shown(f"fleet {arguments.action}") as show:

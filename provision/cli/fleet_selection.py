@@ -1,14 +1,17 @@
-"""The options of every command over a fleet that say which file and which of its tenants."""
+"""The options of every command over a fleet that say which file and which tenants, and its rows with mistakes."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.errors import InvalidInput
+
 if TYPE_CHECKING:
     from provision.fleet.selection import Shard
-    from provision.fleet.source import Fleet
+    from provision.fleet.source import Fleet, Problem
     from provision.fleet.tenant import Tenant
 
 FLEET_FILE = Path("tenants.yaml")
@@ -46,7 +49,6 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _shard(text: str) -> Shard:
-    from provision.errors import InvalidInput
     from provision.fleet.selection import Shard
 
     try:
@@ -59,18 +61,34 @@ def chosen(arguments: argparse.Namespace) -> tuple[Fleet, tuple[Tenant, ...]]:
     """The fleet that the options name, and the tenants that they choose.
 
     Raises:
-        InvalidInput: the file is no fleet file, or nothing in it fits.
+        InvalidInput: the file is no fleet file, or nothing in it fits; its bad rows are told then, for they may be why.
     """
     from provision.fleet.selection import select
     from provision.fleet.source import read_fleet
 
     fleet = read_fleet(arguments.file)
-    tenants = select(
-        fleet,
-        keys=arguments.only,
-        groups=arguments.group,
-        profiles=arguments.product,
-        without=arguments.without,
-        shard=arguments.shard,
-    )
+    try:
+        tenants = select(
+            fleet,
+            keys=arguments.only,
+            groups=arguments.group,
+            profiles=arguments.product,
+            without=arguments.without,
+            shard=arguments.shard,
+        )
+    except InvalidInput:
+        say_problems(fleet)
+        raise
     return fleet, tenants
+
+
+def say_problems(fleet: Fleet) -> None:
+    """Tells the bad rows of the fleet file, which stop nobody else."""
+    for problem in fleet.problems:
+        print(f"bad row: {shown(problem, fleet)}", file=sys.stderr)
+
+
+def shown(problem: Problem, fleet: Fleet) -> str:
+    """A bad row as a line that an editor can jump to, with its remedy below."""
+    line = f"{problem.path or fleet.path}:{problem.line}: {problem.where}: {problem.message}"
+    return f"{line}\n  {problem.remedy}" if problem.remedy else line

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from provision.cli.fleet_selection import add_selection, chosen
+from provision.cli.fleet_selection import add_selection, chosen, say_problems
 from provision.cli.rotate import span
 from provision.errors import Interrupted, NotDelivered, Unreachable, Usage
 
@@ -68,8 +68,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 
     def rows() -> Sequence[Tenant]:
         read, tenants = chosen(arguments)
-        for problem in read.problems:
-            _warn(f"bad row: line {problem.line}: {problem.where}: {problem.message}")
+        say_problems(read)
         return tenants
 
     def look(run: Run) -> Ended:

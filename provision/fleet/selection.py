@@ -72,6 +72,10 @@ def select(
         and tenant.key not in left_out
         and left_out.isdisjoint(tenant.groups)
     ]
+    if not fleet.tenants:
+        mistakes = "`provision fleet validate` names every mistake and its remedy; correct them."
+        remedy = mistakes if fleet.problems else "Add one: provision fleet add KEY TENANT"
+        raise InvalidInput(f"{fleet.path} has no good row.", remedy=remedy)
     if not chosen:
         raise InvalidInput(
             f"No tenant of {fleet.path} is left by this selection.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
 
 from provision import errors
-from provision.cli.fleet_end import print_json, print_table, verdict
+from provision.cli.fleet_end import print_json, print_table, verdict, write_forms
 from provision.fleet.breaker import Cause
 from provision.fleet.coordinator import Ended
 from provision.fleet.outcome import Failure, Outcome
@@ -85,8 +86,21 @@ def test_the_failed_stand_in_the_table_however_many_changed(
 
 
 def test_as_json_every_tenant_is_there(store: FleetStore, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    print_json(store, run, Ended({"changed": 69, "failed": 1}), (Problem(4, "contoso", "It has no tenant."),))
+    print_json(
+        store, run, Ended({"changed": 69, "failed": 1}), (Problem(4, "contoso", "It has no tenant.", "Add it."),)
+    )
     told = json.loads(capsys.readouterr().out)
     assert len(told["tenants"]) == 70
     assert told["counts"] == {"changed": 69, "failed": 1}
-    assert told["badRows"] == [{"line": 4, "where": "contoso", "message": "It has no tenant."}]
+    assert told["badRows"] == [{"line": 4, "where": "contoso", "message": "It has no tenant.", "remedy": "Add it."}]
+
+
+def test_the_files_are_their_owners_alone_because_they_name_customers(
+    store: FleetStore, run: Run, tmp_path: Path
+) -> None:
+    files = {"csv": tmp_path / "t.csv", "junit": tmp_path / "t.xml"}
+    files["csv"].touch(0o644)
+    write_forms(store, run, **files)
+    for file in files.values():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert "t069" in file.read_text(encoding="utf-8")

@@ -67,3 +67,22 @@ def test_a_file_that_is_none_ends_in_one_sentence(
 def test_the_schema_is_printed_as_it_is_published(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fleet", "schema"]) == 0
     assert capsys.readouterr().out == PUBLISHED.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["up", "audit", "watch", "report"])
+def test_a_command_for_which_no_good_row_is_left_names_each_mistake_and_its_remedy(
+    folder: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{folder}/data/fleet.db")
+    (folder / "tenants.yaml").write_text("fleet: a\ntenants:\n- {key: B, tennant: c.com}\n")
+    assert run(["fleet", "validate"]) == 3
+    mistakes = capsys.readouterr().out.splitlines()
+    assert len(mistakes) > 2
+    assert run(["fleet", command]) == 3
+    told = capsys.readouterr().err
+    assert told.count("bad row: ") > 1
+    assert told.replace("bad row: ", "").splitlines()[: len(mistakes)] == mistakes
+    assert "tenants.yaml has no good row." in told
+    (folder / "tenants.yaml").write_text("fleet: a\ntenants: []\n")
+    assert run(["fleet", command]) == 3
+    assert "provision fleet add" in capsys.readouterr().err
