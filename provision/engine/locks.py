@@ -45,9 +45,11 @@ class Lock:
     @property
     def stale(self) -> bool:
         """Whether its holder was a process of this machine that is no more."""
-        return self.file is not None and self.host == socket.gethostname() and not self._holder_lives()
+        return self.file is not None and self.host == socket.gethostname() and not self.holder_lives
 
-    def _holder_lives(self) -> bool:
+    @property
+    def holder_lives(self) -> bool:
+        """Whether its holder's process runs here; only meaningful for a holder on this machine."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:

@@ -37,8 +37,8 @@ class Kept:
     """``Tenant.fingerprint()`` of the row that the last complete run was made for."""
 
     at_work: Mapping[str, str] | None = None
-    """Where (``host``) and since when (``since``, RFC 3339, by that host's clock) a worker is at work; left
-    by one that died."""
+    """Where (``host``) and since when (``since``, RFC 3339, by that host's clock) a worker is at work, and that
+    host's ``boot``; left by one that died."""
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

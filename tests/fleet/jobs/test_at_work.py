@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -39,3 +41,18 @@ def test_the_note_of_this_machine_is_read_back_and_outlives_the_store() -> None:
     kept = Kept.of_document(Kept(at_work=AtWork.here()).document())
     assert AtWork.of(kept).since is not None
     assert AtWork.of(kept).host
+
+
+def test_the_lock_of_an_engine_that_outlived_its_worker_on_this_machine_stays_until_it_has_ended() -> None:
+    """Killed alone, a worker is known to be dead at once; its engine has a session of its own."""
+    note = AtWork.of(Kept(at_work=AtWork.here()))
+    assert note.since is not None
+    engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    try:
+        lock = replace(LOCK, host=note.host, pid=engine.pid, since=datetime.now(UTC))
+        assert not note.is_of(lock)
+        assert replace(note, boot="another machine of the same name").is_of(lock)
+    finally:
+        engine.kill()
+        engine.wait()
+    assert note.is_of(lock)
