@@ -99,7 +99,8 @@ class Looking:
         All others, and whatever could not be looked at, are left to the run.
         """
         self._first = True
-        return self._look()
+        ended = self._look()
+        return replace(ended, counts=self._store.counts(self._run)) if ended.interrupted else ended
 
     def _look(self) -> Ended:
         self._began = time.monotonic()
