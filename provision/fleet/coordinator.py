@@ -280,6 +280,8 @@ class Coordinator:
 
     def _lost(self, place: _Place, lost: WorkerLost, now: float) -> None:
         """The lease of a worker that died runs out; until then the tenant counts as worked on elsewhere."""
+        if self._is_done(place):  # it died, or its answer was lost, after it had written down what it did
+            return
         place.losses += 1
         if place.losses < LOSSES or self._broken:
             self._wait(place, "worker lost", now + ELSEWHERE_SECONDS)
@@ -294,9 +296,7 @@ class Coordinator:
 
     def _elsewhere(self, place: _Place, outcome: Outcome, now: float) -> None:
         """Somebody else works on the tenant, or has done it in this run."""
-        done = self._store.outcome(self._run.id, place.tenant.key)
-        if done is not None and done.status != "not-tried":
-            self._count(place, done)
+        if self._is_done(place):
             return
         place.attempts -= 1
         if place.elsewhere_since is None:
@@ -305,6 +305,14 @@ class Coordinator:
             self._wait(place, "elsewhere", now + ELSEWHERE_SECONDS)
         else:
             self._close(place, outcome)
+
+    def _is_done(self, place: _Place) -> bool:
+        """Counts a tenant whose end the store knows, whoever wrote it down."""
+        done = self._store.outcome(self._run.id, place.tenant.key)
+        if done is None:
+            return False
+        self._count(place, done)
+        return True
 
     def _wait(self, place: _Place, reason: Waiting, until: float) -> None:
         place.reason, place.not_before = reason, until

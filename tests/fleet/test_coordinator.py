@@ -13,6 +13,7 @@ from provision.fleet import coordinator as coordinating
 from provision.fleet.coordinator import Coordinator, Ended
 from provision.fleet.executors import WorkerLost, out_of_time
 from provision.fleet.jobs import Job
+from provision.fleet.looking import Looking
 from provision.fleet.outcome import Failure, Outcome
 from provision.fleet.store import FleetStore, Run, open_fleet_store
 from provision.fleet.tenant import CredentialReference, Tenant
@@ -155,6 +156,30 @@ def test_a_lost_worker_costs_an_attempt_and_three_cost_the_tenant(store: FleetSt
     assert outcome.failure is not None
     assert outcome.failure.kind == "WorkerLost"
     assert "signal 9" in outcome.failure.message
+
+
+def test_a_worker_that_dies_when_it_has_written_down_its_end_has_done_it(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(1), {})
+
+    def answer(job: Job, tried: int) -> Answer:
+        if tried == coordinating.LOSSES:
+            store.record(run.id, [changed(job)])
+        return WorkerLost("a worker was killed by signal 9")
+
+    done, ended = work(store, run, Told(store, answer))
+    assert done.counts == {"changed": 1}
+    assert [one.status for one in ended] == ["changed"]
+    assert store.counts(run) == {"changed": 1}
+
+
+def test_a_run_that_is_stopped_while_it_looks_says_how_many_were_not_tried(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(3), {})
+    store.record(run.id, [Outcome("t000", "up", "unchanged")])
+    looking = Looking(store, run, environ={})
+    looking.stop()
+    first = looking.first()
+    assert first.interrupted
+    assert first.counts == {"not-tried": 2, "unchanged": 1}
 
 
 def test_a_tenant_that_runs_out_of_time_is_tried_once_more(store: FleetStore) -> None:

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from provision.errors import ProvisionError
 from provision.fleet.executors import family
+from provision.fleet.outcome import Failure, Outcome
 
 if TYPE_CHECKING:
     from provision.fleet.store import FleetStore
@@ -72,9 +74,12 @@ def work(document: Mapping[str, Any], limit: float) -> dict[str, Any]:
         from provision.fleet.jobs import Job, work_on
         from provision.fleet.store import open_fleet_store
 
-        if _Me.store is None:
-            _Me.store = open_fleet_store(environ=_Me.environ)
         job = Job.of_document(document)
+        if _Me.store is None:
+            try:
+                _Me.store = open_fleet_store(environ=_Me.environ)
+            except ProvisionError as refused:  # this worker's first word with it; the others go on
+                return Outcome(job.tenant.key, job.action, "failed", failure=Failure.of(refused)).document()
         return work_on(job, _Me.store, environ=_Me.environ, say=_say, lost=_lease_lost).document()
 
 

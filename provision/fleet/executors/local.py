@@ -144,6 +144,8 @@ class _Slot:
         except (BrokenProcessPool, RuntimeError) as broken:  # it died between two jobs
             self._replace()
             raise WorkerLost("a worker died before its job began") from broken
+        except Exception as error:  # whatever a worker raises is the job's end, not the run's
+            raise WorkerLost(f"a worker raised {type(error).__name__}") from error
 
     def end(self) -> None:
         """Ends the worker and all it has started, whatever it is at."""

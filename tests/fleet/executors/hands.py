@@ -60,4 +60,15 @@ def _linger(options: Mapping[str, Any]) -> str:
     return ""
 
 
-_DOING = {"name": _name, "crash": _crash, "leave": _leave_an_engine, "hang": _hang, "linger": _linger}
+def _stumble(_options: Mapping[str, Any]) -> str:
+    raise OSError(28, "No space left on device")
+
+
+_DOING = {
+    "stumble": _stumble,
+    "name": _name,
+    "crash": _crash,
+    "leave": _leave_an_engine,
+    "hang": _hang,
+    "linger": _linger,
+}

@@ -69,6 +69,25 @@ def test_a_worker_that_is_killed_costs_its_own_job_and_no_other(workers: LocalEx
     assert [other.result(timeout=60).status for other in others] == ["changed"] * 6
 
 
+def test_what_a_worker_raises_costs_its_own_job_and_no_other(workers: LocalExecutor) -> None:
+    stumbled = workers.submit(job("stumble"))
+    with pytest.raises(WorkerLost, match="OSError"):
+        stumbled.result(timeout=60)
+    assert workers.submit(job("name")).result(timeout=60).status == "changed"
+
+
+def test_a_worker_that_cannot_open_the_store_has_failed_like_any_other_job(tmp_path: Path) -> None:
+    """A database that a new worker does not reach at once must not end a run whose others do."""
+    folder = tmp_path / "file"
+    folder.touch()
+    settings = {"PROVISION_FLEET_STORE": f"sqlite://{folder}/fleet.db"}
+    with closing(LocalExecutor(1, limit=60, settings=settings)) as executor:
+        outcome = executor.submit(job("name")).result(timeout=60)
+    assert (outcome.key, outcome.status) == ("a", "failed")
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "StateUnavailable"
+
+
 def test_an_idle_worker_that_is_killed_is_replaced() -> None:
     with closing(LocalExecutor(1, limit=60, work=hand)) as executor:
         first = int(executor.submit(job("name")).result(timeout=60).notes[0])
