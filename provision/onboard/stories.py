@@ -137,6 +137,9 @@ class Onboarding:
         say: told single lines on the way.
         environ: the settings and the credential; several with different ones may be at work in one process.
         template: a process from which programs and plugins start at once; the engine starts them without it.
+        is_dead: whether a lock of the stack was left by a run that is no more.
+        places: with which sinks and the journal are opened, where those who own them sign in otherwise than to the
+            tenant: a partner's Key Vault knows the partner, not the customer. ``environ`` without it.
     """
 
     def __init__(
@@ -151,6 +154,7 @@ class Onboarding:
         environ: Mapping[str, str] = os.environ,
         template: Template | None = None,
         is_dead: Callable[[Lock], bool] = lambda _lock: False,
+        places: Mapping[str, str] | None = None,
     ) -> None:
         self.project = project
         self.stack = stack
@@ -161,6 +165,7 @@ class Onboarding:
         self._environ = environ
         self._template = template
         self._is_dead = is_dead
+        self._places = environ if places is None else places
 
     @classmethod
     def open(cls, request: Request, *, say: Say, environ: Mapping[str, str] = os.environ) -> Onboarding:
@@ -378,7 +383,7 @@ class Onboarding:
             application = run.graph.application(found.existing[0].object_id)
             if application is None:
                 raise InvalidInput(f"The registration {found.existing[0].app_id} is gone.", remedy="Run provision up.")
-            sinks = open_sinks(run.settings.secret_sinks, self._environ)
+            sinks = open_sinks(run.settings.secret_sinks, self._places)
             whose = (found.tenant_id, application.app_id)
             names = {slot: run.settings.profile.slot_name(slot) for slot in SLOTS}
             slots = StackSlots(run.runner, run.graph, application.object_id, *whose, names, layout)
@@ -557,7 +562,7 @@ class Onboarding:
                 remedy="Name one: provision up --secret-in-state false --sink file:/absolute/path (docs/sinks.md).",
             )
         if layout.owner is None:
-            for sink in open_sinks(settings.secret_sinks, self._environ):
+            for sink in open_sinks(settings.secret_sinks, self._places):
                 sink.check()
 
     @contextlib.contextmanager
@@ -573,7 +578,7 @@ class Onboarding:
             yield None
             return
         with Lease(
-            open_store(address, self._environ), journal_key(str(tenant_id), str(client_id)), say=self._say
+            open_store(address, self._places), journal_key(str(tenant_id), str(client_id)), say=self._say
         ) as lease:
             run.runner.look_again()  # another run may have been at work until now
             yield lease
@@ -612,8 +617,8 @@ class Onboarding:
         return Rotating(
             name=application.display_name,
             slots=slots,
-            sinks=open_sinks(request.sinks or run.settings.secret_sinks, self._environ),
-            store=open_store(request.journal, self._environ),
+            sinks=open_sinks(request.sinks or run.settings.secret_sinks, self._places),
+            store=open_store(request.journal, self._places),
             prove=prover(
                 run.endpoints,
                 tenant_id=found.tenant_id,

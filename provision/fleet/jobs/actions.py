@@ -125,7 +125,7 @@ def smtp_auth(opening: Opening) -> Outcome:
     if not tenant.mailboxes:
         return Outcome(tenant.key, "smtp-auth", "unchanged", notes=("the row names no mailboxes",))
     with opening.signed() as environ, opened(_where(opening), say=opening.say, environ=environ) as there:
-        switches = switching(there, opening.journal(environ), environ)
+        switches = switching(there, opening.journal(), opening.environ)
         with step("read mailboxes"):
             planned = switches.plan(Selection(tenant.mailboxes), Wish(Switch.ON))
         refused = list(planned.refused)

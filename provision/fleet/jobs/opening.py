@@ -42,6 +42,7 @@ class Opening:
     claim: Any | None
     """None for an action that only looks."""
     environ: Mapping[str, str] = field(repr=False)
+    """The run's own: what opens the sinks, the journal and the vaults, which are not the customer's."""
     say: Say
     hide: Callable[[Mapping[str, str]], None]
     """Takes values out of the log."""
@@ -53,9 +54,9 @@ class Opening:
             self.hide(environ)
             yield environ
 
-    def journal(self, environ: Mapping[str, str]) -> str:
+    def journal(self) -> str:
         """Where values before a change are kept: beside the state, unless the environment names a place."""
-        return journal_address(backend_url(environ=environ), environ=environ)
+        return journal_address(backend_url(environ=self.environ), environ=self.environ)
 
     @contextmanager
     def stack(self) -> Iterator[OpenStack]:
@@ -83,6 +84,7 @@ class Opening:
                 environ=environ,
                 template=None if job.options.get("cold") else template(),
                 is_dead=left.is_of,
+                places=self.environ,
             )
             opened = OpenStack(self, place, onboarding, kept, state, environ)
             opened.prepare()

@@ -22,6 +22,7 @@ from provision.microsoft.credentials import sign_in
 from provision.microsoft.exchange import Exchange
 from provision.onboard import stories
 from provision.sandbox import Sandbox
+from provision.secrets.sinks import keyvault
 from provision.settings import credential
 from provision.settings.endpoints import Endpoints
 
@@ -240,6 +241,39 @@ def test_somebody_elses_tenant_is_left_alone(fleet: Fleet) -> None:
     left = work_on(job, fleet.store, environ=fleet.environ, say=fleet.said.append)
     assert left.status == "not-tried"
     fleet.store.release(claim)
+
+
+def test_sinks_and_the_journal_are_opened_as_the_run_and_not_as_the_customer(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partner's Key Vault knows the partner; and no customer's credential has anything to do there."""
+    opened: list[tuple[str, Mapping[str, str]]] = []
+
+    def sink(rest: str, environ: Mapping[str, str]) -> keyvault.KeyVaultSecretSink:
+        opened.append((rest, environ))
+        raise errors.NotPermitted("The vault may not be written.")
+
+    def journal(address: str, environ: Mapping[str, str]) -> Any:
+        opened.append((address, environ))
+        return journals(address, environ)
+
+    journals = stories.open_store
+    monkeypatch.setattr(keyvault, "open_sink", sink)
+    monkeypatch.setattr(stories, "open_store", journal)
+    row = fleet.row("acme")
+    fleet.do("up", row)
+    fleet.environ |= {"ARM_TENANT_ID": "partner.example", "ARM_CLIENT_ID": "the-run", "ARM_CLIENT_SECRET": "its-own"}
+    place = "keyvault:https://partner.vault.azure.net/secrets/mail"
+    for action, refused in (
+        ("up", fleet.row("new", sinks=(place,))),
+        ("rotate", replace(row, sinks=(place,), settings={**row.settings, "secretInState": "true"})),
+    ):
+        failure = fleet.do(action, refused, now=True).failure  # type: ignore[arg-type]
+        assert failure is not None
+        assert failure.kind == "NotPermitted", failure
+    assert fleet.do("up", row).status == "unchanged"
+    assert {address.partition(":")[0] for address, _ in opened} == {"https", "file"}
+    assert {environ.get("ARM_CLIENT_ID") for _, environ in opened} == {"the-run"}
 
 
 def test_a_row_for_another_tenant_than_its_credentials_is_refused_before_a_write(fleet: Fleet) -> None:
