@@ -17,6 +17,9 @@ ACTIONS: tuple[Action, ...] = ("plan", "up", "audit", "rotate", "smtp-auth", "di
 WRITING: frozenset[Action] = frozenset({"up", "rotate", "smtp-auth"})
 """Actions that change something: they take the tenant's lease."""
 
+DEFECT = "Defect"
+"""The kind of a failure that nobody foresaw."""
+
 Status = Literal["unchanged", "pending", "changed", "failed", "not-tried"]
 """unchanged: all is as it should be. pending: it is not, and the action only looks. changed: something was done, and
 all is as it should be. failed: see the error. not-tried: the run ended before."""

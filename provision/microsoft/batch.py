@@ -138,7 +138,7 @@ class Pool:
         return self._ahead
 
     async def _note_date(self, _session: object, _context: object, told: Any) -> None:
-        with contextlib.suppress(KeyError, ValueError):
+        with contextlib.suppress(KeyError, ValueError, TypeError):  # without a zone it is no time to compare with
             at = parsedate_to_datetime(told.response.headers["Date"])
             self._ahead = at - datetime.now(UTC).replace(microsecond=0)
 
@@ -181,17 +181,21 @@ class Pool:
         left = {read.id: read for read in reads}
         for attempt in range(_TRIES):
             wait = 0.0
-            for item in await self._send(token, list(left.values())):
-                read = left[str(item["id"])]
-                status = int(item["status"])
-                body = item.get("body") if isinstance(item.get("body"), dict) else {}
-                if status < 300:
-                    answers[read.id] = body or {}
-                    continue
-                answers[read.id] = graph_refused(_refusal(status, body or {}), read.doing, read.needs)
-                if status in _TRY_AGAIN:
-                    wait = max(wait, _asked_to_wait(item.get("headers") or {}, attempt))
-            left = {id_: read for id_, read in left.items() if _may_be_better(answers.get(id_))}
+            items = {str(item.get("id")): item for item in await self._send(token, list(left.values()))}
+            for read in left.values():
+                item = items.get(read.id, {})
+                status, body = item.get("status"), item.get("body")
+                document: Document | None = body if isinstance(body, dict) else None
+                if isinstance(status, int) and status >= 300:
+                    answers[read.id] = graph_refused(_refusal(status, document or {}), read.doing, read.needs)
+                    if status in _TRY_AGAIN:
+                        wait = max(wait, _asked_to_wait(item.get("headers"), attempt))
+                elif isinstance(status, int) and document is not None:
+                    answers[read.id] = document
+                else:
+                    answers[read.id] = _unanswered(read)
+                    wait = max(wait, _backoff(attempt))
+            left = {id_: read for id_, read in left.items() if isinstance(answers[id_], Unreachable)}
             if not left or wait > _LONGEST_WAIT:
                 break
             if attempt + 1 < _TRIES:
@@ -232,13 +236,17 @@ async def _count(*_: object) -> None:
         count[0] += 1
 
 
-def _may_be_better(answer: Document | ProvisionError | None) -> bool:
-    return answer is None or isinstance(answer, Unreachable)
+def _unanswered(read: Read) -> Unreachable:
+    """For a request that a batch's answer leaves out, or answers with something that Graph does not say."""
+    return Unreachable(
+        f"Microsoft Graph does not answer the request to {read.doing}.",
+        remedy="Run again; see whether a proxy answers in its place.",
+    )
 
 
 def _responses(text: bytes) -> list[Document]:
     found = _object(text).get("responses")
-    return list(found) if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _object(text: bytes) -> Document:
@@ -256,10 +264,11 @@ def _refusal(status: int, body: Document) -> GraphRefusal:
     return GraphRefusal(status, str(error.get("code") or ""), message)
 
 
-def _asked_to_wait(headers: Mapping[str, str], attempt: int) -> float:
+def _asked_to_wait(headers: Mapping[str, object] | None, attempt: int) -> float:
     """Seconds by ``Retry-After``, whatever the spelling of its name in a batch; a growing pause without one."""
-    told = next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(told) if told.isdigit() else _backoff(attempt)
+    named = headers.items() if isinstance(headers, Mapping) else ()
+    told = next((str(value) for name, value in named if name.lower() == "retry-after"), "")
+    return float(told) if told.isascii() and told.isdigit() else _backoff(attempt)
 
 
 def _backoff(attempt: int) -> float:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from provision.fleet.audit.facts import gather, published, publishing
 from provision.fleet.audit.judge import Seen, judge
 from provision.fleet.credentials import environment_for
 from provision.fleet.kept import Kept
-from provision.fleet.outcome import Failure, Outcome
+from provision.fleet.outcome import DEFECT, Failure, Outcome
 from provision.fleet.telemetry import step, traced_look
 from provision.fleet.tenant import Tenant
 from provision.microsoft.batch import Pool, Visit, counting
@@ -135,6 +136,8 @@ class _Look:
                 outcome = await self._judged(tenant)
             except ProvisionError as refused:
                 outcome = Outcome(tenant.key, "audit", "failed", failure=Failure.of(refused))
+            except Exception as defect:  # noqa: BLE001 - one tenant's defect must not stop a thousand others
+                outcome = Outcome(tenant.key, "audit", "failed", failure=_defect(defect))
             return replace(outcome, requests=requests[0])
 
     async def _judged(self, tenant: Tenant) -> Outcome:
@@ -164,6 +167,17 @@ class _Look:
         scopes = scope_ids(settings.scopes, permissions)
         now = datetime.now(UTC) + cloud.pool.ahead
         return judge(Seen(tenant, settings, known, facts, wanted, scopes, now, self.within))
+
+
+def _defect(error: Exception) -> Failure:
+    """What nobody foresaw, with its place in this program and without its words, which may hold anything."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return Failure(
+        DEFECT,
+        f"A mistake in this program stopped it ({type(error).__name__} in {Path(at.filename).name}:{at.lineno}).",
+        "Run it again; if it comes again, report it.",
+        exit_code=1,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from provision.app import ownership
 from provision.app.preflight import tenant_grant
-from provision.errors import NotPermitted, ProvisionError
+from provision.errors import NotPermitted, ProvisionError, SignInFailed, Unreachable
 from provision.fleet.kept import Kept
 from provision.microsoft.batch import Document, Read, Visit
 from provision.microsoft.graph import APP_FIELDS, quoted
@@ -129,7 +129,13 @@ def _grants(principal: str) -> Read:
 def _all(answer: Document | ProvisionError) -> list[Document]:
     if isinstance(answer, ProvisionError):
         raise answer
-    return list(answer.get("value") or ())
+    found = answer.get("value")
+    if not isinstance(found, list):  # never "there is none": that would be a registration to make
+        raise Unreachable(
+            "Microsoft Graph answers without the list that it was asked for.",
+            remedy="Run again; see whether a proxy answers in its place.",
+        )
+    return found
 
 
 def _first(answer: Document | ProvisionError) -> Document | None:
@@ -139,8 +145,6 @@ def _first(answer: Document | ProvisionError) -> Document | None:
 def _only(answer: Document | ProvisionError) -> Document:
     found = _first(answer)
     if found is None:
-        from provision.errors import SignInFailed
-
         raise SignInFailed(
             "The tenant has no Microsoft Graph.", remedy="Check that it is a work tenant and that the cloud is right."
         )

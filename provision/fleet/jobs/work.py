@@ -22,7 +22,7 @@ from provision.fleet.jobs.actions import ACTIONS
 from provision.fleet.jobs.job import Job
 from provision.fleet.jobs.log import Log
 from provision.fleet.jobs.opening import Opening
-from provision.fleet.outcome import WRITING, Failure, Outcome
+from provision.fleet.outcome import DEFECT, WRITING, Failure, Outcome
 from provision.fleet.telemetry import traced_job
 from provision.journal.lease import LeaseLost
 
@@ -32,8 +32,6 @@ _BEAT_SECONDS = 15.0
 _SAFE_SECONDS = 10.0
 """So long before the lease may run out its holder stops, if it could not renew it."""
 _BUSY = re.compile(r"\b429\b|TooManyRequests|is overloaded", re.IGNORECASE)
-DEFECT = "Defect"
-"""The kind of a failure that nobody foresaw."""
 
 
 class Store(Protocol):

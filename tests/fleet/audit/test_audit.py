@@ -17,6 +17,7 @@ import pytest
 from registered import Registrar
 from trial import Trial
 
+from provision.fleet import audit as audits
 from provision.fleet.audit import audit
 from provision.fleet.jobs import Job, work_on
 from provision.fleet.kept import Kept
@@ -237,6 +238,29 @@ def test_one_tenants_refusal_leaves_the_others_alone(customers: Customers, regis
     assert failure is not None
     assert (failure.kind, failure.exit_code) == ("SignInFailed", 4)
     assert "AADSTS7000215" in failure.message
+    assert seen["fabrikam"].status == "unchanged"
+
+
+def test_one_tenants_defect_leaves_the_others_alone(
+    customers: Customers, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("contoso", "fabrikam"):
+        row = customers.add(key)
+        customers.kept[key] = registrar.register(customers.locals[key], row)
+    judged = audits.judge
+
+    def broken(seen: audits.Seen) -> Outcome:
+        if seen.tenant.key == "contoso":
+            raise KeyError("what-graph-said")
+        return judged(seen)
+
+    monkeypatch.setattr(audits, "judge", broken)
+    seen = customers.look()
+    failure = seen["contoso"].failure
+    assert failure is not None
+    assert (failure.kind, failure.exit_code) == ("Defect", 1)
+    assert "KeyError in test_audit.py" in failure.message
+    assert "what-graph-said" not in failure.message
     assert seen["fabrikam"].status == "unchanged"
 
 
