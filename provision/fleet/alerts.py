@@ -7,6 +7,7 @@ A message that a watcher sends again after it was killed has the same id: ``webh
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import smtplib
@@ -88,7 +89,8 @@ class Webhook:
     @property
     def name(self) -> str:
         """See ``Channel``."""
-        return f"webhook {self.url}"
+        # Many receivers take a word in the path or the query as the sender's right to send.
+        return f"webhook {origin(self.url)} (address {hashlib.sha256(self.url.encode()).hexdigest()[:8]})"
 
     def send(self, message: Message) -> None:
         """See ``Channel``; an answer that says "busy" is asked for again twice."""

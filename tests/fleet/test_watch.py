@@ -462,6 +462,17 @@ def test_a_webhook_takes_a_signed_message_and_is_asked_again_when_busy(receiver:
         open_webhook("https://there.example/hook", {})
 
 
+def test_a_webhooks_name_tells_one_address_from_another_and_no_secret_in_it() -> None:
+    """It is kept in the store and told to whoever reads the log."""
+    environ = {"PROVISION_ALERT_KEY": KEY}
+    one, same, other = (
+        open_webhook(f"https://there.example/hook/{word}?sig={word}", environ).name for word in ("hush", "hush", "hu5h")
+    )
+    assert one == same != other
+    assert one.startswith("webhook https://there.example ")
+    assert "hush" not in one
+
+
 # The command, against the local tenant.
 
 
