@@ -14,7 +14,7 @@ from provision.fleet.coordinator import Coordinator, Ended
 from provision.fleet.executors import WorkerLost, out_of_time
 from provision.fleet.jobs import Job
 from provision.fleet.looking import Looking
-from provision.fleet.outcome import Failure, Outcome
+from provision.fleet.outcome import Action, Failure, Outcome
 from provision.fleet.store import FleetStore, Run, open_fleet_store
 from provision.fleet.tenant import CredentialReference, Tenant
 
@@ -180,6 +180,21 @@ def test_a_run_that_is_stopped_while_it_looks_says_how_many_were_not_tried(store
     first = looking.first()
     assert first.interrupted
     assert first.counts == {"not-tried": 2, "unchanged": 1}
+
+
+@pytest.mark.parametrize("action", ["audit", "up"])
+def test_a_store_that_is_gone_while_it_looks_is_one_sentence(
+    store: FleetStore, monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    run = store.begin("fleet", action, rows(120), {})
+
+    def gone(*_arguments: object) -> None:
+        raise Unreachable("The store is gone.")
+
+    monkeypatch.setattr(store, "kept" if action == "up" else "record", gone)
+    looking = Looking(store, run, environ={})
+    with pytest.raises(Unreachable, match=r"The store is gone\."):
+        looking.first() if action == "up" else looking.work()
 
 
 def test_a_tenant_that_runs_out_of_time_is_tried_once_more(store: FleetStore) -> None:

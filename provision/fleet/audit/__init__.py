@@ -99,6 +99,9 @@ async def audit(
         within: how soon a secret's end is told as soon.
         project: the Pulumi project's name.
         profiles: the folder beside which product profiles of one's own lie.
+
+    Raises:
+        Whatever ``tenants`` or ``on_outcome`` raises, as it is.
     """
     look = _Look(kept, _Clouds(at_once, environ), environ, within, project, profiles)
     rows = iter(tenants)
@@ -113,6 +116,8 @@ async def audit(
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(work())
+    except BaseExceptionGroup as raised:  # by what reads the rows or takes the outcomes, as when the store is gone
+        raise raised.exceptions[0] from None
     finally:
         await look.clouds.close()
 
