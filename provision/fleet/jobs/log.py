@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from provision.engine.state import without_passwords
+from provision.errors import StateUnavailable
 
 _SECRET_NAMES = re.compile(r"SECRET|PASSWORD|PASSPHRASE|TOKEN|CREDENTIALS?$|PRIVATE|API_?KEY|ACCESS_KEY|ACCOUNT_KEY")
 _SHORTEST = 6
@@ -32,14 +33,23 @@ class Log:
     Args:
         path: the file; what an earlier attempt wrote stays.
         environ: its values whose names say that they are secret never appear.
+
+    Raises:
+        StateUnavailable: the file cannot be made or opened.
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         self.path = path
         self._secrets: list[str] = []
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8")
+        except OSError as error:
+            raise StateUnavailable(
+                f"The log {path} cannot be written: {error.strerror}.",
+                remedy="Correct the permissions of its folder, make room, or name another place with PROVISION_DATA.",
+            ) from None
         self.hide(environ)
 
     def hide(self, environ: Mapping[str, str]) -> None:

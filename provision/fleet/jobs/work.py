@@ -118,7 +118,10 @@ def work_on(
             with contextlib.suppress(ProvisionError):
                 store.release(claim)
         raise
-    except ProvisionError as refused:  # the store itself: what was done stays done, and the next attempt finds it
+    except ProvisionError as refused:  # the store or the log: what was done stays done, and the next attempt finds it
+        if claim is not None:  # which else would wait until the lease has run out
+            with contextlib.suppress(ProvisionError):
+                store.release(claim)
         return Outcome(key, job.action, "failed", failure=Failure.of(refused), seconds=time.monotonic() - began)
     return outcome
 

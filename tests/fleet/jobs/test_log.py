@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from provision.fleet.jobs import log_file
+from provision.fleet.jobs import Job, log_file, work_on
 from provision.fleet.jobs.log import Log
+from provision.fleet.store import open_fleet_store
+from provision.fleet.tenant import Tenant
 
 JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
 
@@ -37,3 +39,16 @@ def test_names_lead_to_no_other_folder(tmp_path: Path) -> None:
     file = log_file("../../etc", "..", "a/b", environ={"PROVISION_DATA": str(tmp_path)})
     assert file.resolve().is_relative_to(tmp_path / "fleet")
     assert len(file.relative_to(tmp_path).parts) == 5
+
+
+def test_a_log_that_cannot_be_written_is_the_jobs_failure_and_the_tenant_is_given_back(tmp_path: Path) -> None:
+    store = open_fleet_store(f"sqlite:///{tmp_path / 'fleet.db'}", environ={})
+    row = Tenant("acme", "acme.example")
+    run = store.begin("customers", "up", [row], {})
+    (tmp_path / "file").touch()
+    job = Job(run.id, "customers", "up", row, {})
+    outcome = work_on(job, store, environ={"PROVISION_DATA": str(tmp_path / "file")}, say=lambda _line: None)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "StateUnavailable"
+    assert "acme.log cannot be written" in outcome.failure.message
+    assert store.claim(run.id, "acme") is not None
