@@ -168,7 +168,8 @@ class _Look:
             require_tenant(visit.caller, tenant.tenant, cloud.endpoints)
         permissions = await _permissions(cloud, visit)
         with step("read"):
-            facts = await gather(visit, settings, known, project=self.project, stack=tenant.key)
+            audience = cloud.endpoints.token_exchange_audience
+            facts = await gather(visit, settings, known, project=self.project, stack=tenant.key, audience=audience)
         scopes = scope_ids(settings.scopes, permissions)
         now = datetime.now(UTC) + cloud.pool.ahead
         return judge(Seen(tenant, settings, known, facts, wanted, scopes, now, self.within))

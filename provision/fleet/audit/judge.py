@@ -102,15 +102,45 @@ def _enterprise_application(seen: Seen) -> Iterator[Finding]:
         yield Finding("enterprise-application-missing", "error", "There is no enterprise application.", _up(seen))
 
 
+def _beyond(seen: Seen) -> Iterator[Finding]:
+    """differs-unasked, differs-tags, differs-owners, differs-federated: the rest of what the engine puts right"""
+    for one in seen.facts.beyond:
+        yield Finding(f"differs-{one.rule}", "error", one.words, _up(seen))
+
+
+def _publisher(seen: Seen) -> Iterator[Finding]:
+    """publisher-unverified: the row names a verified publisher, which takes a person"""
+    application, settings = seen.facts.application, seen.settings
+    wanted = settings.mpn_id if settings.sign_in_audience == "AzureADMultipleOrgs" else None
+    if wanted and application is not None and not application.verified_publisher:
+        yield Finding(
+            "publisher-unverified",
+            "warning",
+            f"The verified publisher {wanted} is not set.",
+            "Microsoft lets only a signed-in user set it (docs/verified-publisher.md).",
+        )
+
+
+def _mailboxes_unseen(seen: Seen) -> Iterator[Finding]:
+    """mailboxes-unseen: Exchange Online's switches are not in Microsoft Graph"""
+    if seen.settings.smtp_auth_mailboxes:
+        yield Finding(
+            "mailboxes-unseen",
+            "note",
+            "An audit does not see whether SMTP AUTH is on for the row's mailboxes.",
+            f"provision fleet plan --tenant {_key(seen)}",
+        )
+
+
 def _disabled(seen: Seen) -> Iterator[Finding]:
-    """enterprise-application-disabled: somebody switched sign-in off, which the engine leaves alone"""
+    """enterprise-application-disabled: somebody switched sign-in off; the engine switches it on"""
     principal = seen.facts.principal
     if principal is not None and not principal.account_enabled:
         yield Finding(
             "enterprise-application-disabled",
             "error",
             "The enterprise application is disabled: sign-in ends with AADSTS7000112.",
-            "Entra admin center: Enterprise applications, Properties, Enabled for users to sign-in: Yes.",
+            _up(seen),
         )
 
 
@@ -155,7 +185,10 @@ RULES: tuple[Rule, ...] = (
     Rule(_registration, mended=True),
     Rule(_settings, mended=True),
     Rule(_enterprise_application, mended=True),
-    Rule(_disabled),
+    Rule(_disabled, mended=True),
+    Rule(_beyond, mended=True),
+    Rule(_publisher),
+    Rule(_mailboxes_unseen),
     Rule(_secret),
     Rule(_foreign),
     Rule(_consent_unseen),
