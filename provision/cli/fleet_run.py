@@ -110,6 +110,7 @@ def _seconds(text: str) -> float:
 def _run(arguments: argparse.Namespace) -> int:
     from provision.fleet.store import open_fleet_store
 
+    _refuse_contradictions(arguments)
     fleet, tenants = chosen(arguments)
     say_problems(fleet)
     store = open_fleet_store(arguments.store)
@@ -156,6 +157,18 @@ def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenan
     return store.begin(
         fleet.name, arguments.action, tenants, {key: value for key, value in options.items() if value is not None}
     )
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    """Before a run is begun, which nobody would end.
+
+    Raises:
+        Usage: options that do not go together.
+    """
+    if _elsewhere(arguments) and arguments.workers:
+        raise Usage("--workers are processes of this machine; a cluster has its own.", remedy="Leave out one of both.")
+    if not _elsewhere(arguments) and any(getattr(arguments, f"tls_{name}", None) for name in ("ca", "cert", "key")):
+        raise Usage("--tls-… belong to --scheduler tls://….", remedy="Leave them out.")
 
 
 def _elsewhere(arguments: argparse.Namespace) -> bool:
@@ -219,16 +232,12 @@ def _executor(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor
         if value is not None
     }
     if not _elsewhere(arguments):
-        if tls:
-            raise Usage("--tls-… belong to --scheduler tls://….", remedy="Leave them out.")
         return LocalExecutor(
             arguments.workers or os.cpu_count() or 1,
             limit=arguments.time_limit,
             settings={STORE: arguments.store} if arguments.store else {},
             log=data_directory(os.environ) / "fleet" / fleet.name / "logs" / run.id / "workers.txt",
         )
-    if arguments.workers:
-        raise Usage("--workers are processes of this machine; a cluster has its own.", remedy="Leave out one of both.")
     try:
         from provision.fleet.executors.dask import DaskExecutor
     except ModuleNotFoundError as missing:

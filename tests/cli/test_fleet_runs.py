@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision.cli import run
-from provision.errors import InvalidInput, StateUnavailable
+from provision.errors import InvalidInput, StateUnavailable, Usage
 from provision.fleet.outcome import Failure, Outcome
 from provision.fleet.store import FleetStore, open_fleet_store
 from provision.fleet.tenant import Tenant
@@ -98,3 +98,14 @@ def test_a_store_that_others_can_read_is_refused(
     (tmp_path / "data" / "fleet.db").chmod(0o644)
     assert run(["fleet", "runs", "--fleet", "north"]) == StateUnavailable.exit_code
     assert "chmod 600" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], ["--tls-ca", "ca.pem"]])
+def test_options_that_do_not_go_together_begin_no_run_that_nobody_would_end(
+    store: FleetStore, tmp_path: Path, wrong: list[str]
+) -> None:
+    (tmp_path / "tenants.yaml").write_text(
+        "fleet: west\ntenants:\n- {key: a, tenant: a.onmicrosoft.com, companyCode: A}\n"
+    )
+    assert run(["fleet", "up", "--thorough", *wrong]) == Usage.exit_code
+    assert store.runs("west") == []
