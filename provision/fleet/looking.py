@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from provision.fleet import telemetry
 from provision.fleet.audit import AT_ONCE, WITHIN, audit
+from provision.fleet.audit.judge import UNSEEN
 from provision.fleet.breaker import Breaker
 from provision.fleet.coordinator import Ended, Standing
 from provision.fleet.outcome import Outcome
@@ -96,7 +97,7 @@ class Looking:
     def first(self) -> Ended:
         """Before a run that writes: tenants that were made before and are as they should be are done with.
 
-        All others, and whatever could not be looked at, are left to the run.
+        All others, and whatever could not be looked at, such as a row's mailboxes, are left to the run.
         """
         self._first = True
         ended = self._look()
@@ -146,7 +147,7 @@ class Looking:
             self._tell(self._standing(now))
 
     def _note(self, outcome: Outcome) -> None:
-        if self._first and outcome.status != "unchanged":
+        if self._first and (outcome.status != "unchanged" or any(one.rule == UNSEEN for one in outcome.findings)):
             return
         self._counts[outcome.status] += 1
         self._ended(outcome)

@@ -169,9 +169,9 @@ def _principal(id_: str, app_id: str) -> Read:
 
 
 def _grants(principal: str) -> Read:
-    return _select(
-        "grants", f"oauth2PermissionGrants?$filter=clientId eq {quoted(principal)}", "list the grants", _READ_GRANTS
-    )
+    # Each user's own consent is a grant, too: thousands of pages, of which the first need not have the tenant's.
+    condition = f"clientId eq {quoted(principal)} and consentType eq 'AllPrincipals'"
+    return _select("grants", f"oauth2PermissionGrants?$filter={condition}", "list the grants", _READ_GRANTS)
 
 
 def _all(answer: Document | ProvisionError) -> list[Document]:

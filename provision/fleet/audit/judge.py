@@ -19,6 +19,8 @@ from provision.secrets.expiry import Known, Registration
 from provision.secrets.expiry import read as read_secrets
 from provision.settings.stack import SLOTS, StackSettings
 
+UNSEEN = "mailboxes-unseen"
+"""The rule's id: something of the tenant is for the engine to look at."""
 _UP = "provision fleet up --tenant {key}"
 _ROTATE = "provision fleet rotate --tenant {key}"
 
@@ -125,10 +127,10 @@ def _mailboxes_unseen(seen: Seen) -> Iterator[Finding]:
     """mailboxes-unseen: Exchange Online's switches are not in Microsoft Graph"""
     if seen.settings.smtp_auth_mailboxes:
         yield Finding(
-            "mailboxes-unseen",
+            UNSEEN,
             "note",
             "An audit does not see whether SMTP AUTH is on for the row's mailboxes.",
-            f"provision fleet plan --tenant {_key(seen)}",
+            f"provision fleet plan --thorough --tenant {_key(seen)}",
         )
 
 

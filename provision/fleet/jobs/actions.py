@@ -154,7 +154,8 @@ def diagnose(opening: Opening) -> Outcome:
     with opening.stack() as stack:
         if not stack.kept.client_id:
             raise InvalidInput(
-                f"{tenant.key} has no app registration yet.", remedy=f"Make it first: provision fleet up {tenant.key}"
+                f"{tenant.key} has no app registration yet.",
+                remedy=f"Make it first: provision fleet up --tenant {tenant.key}",
             )
         outputs = stack.onboarding.outputs().outputs
         settings, endpoints = stack.onboarding.settings(), stack.onboarding.endpoints()

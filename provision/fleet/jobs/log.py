@@ -17,7 +17,7 @@ from typing import Self
 from provision.engine.state import without_passwords
 from provision.errors import StateUnavailable
 
-_SECRET_NAMES = re.compile(r"SECRET|PASSWORD|PASSPHRASE|TOKEN|CREDENTIALS?$|PRIVATE|API_?KEY|ACCESS_KEY|ACCOUNT_KEY")
+_SECRET_NAMES = re.compile(r"SECRET|PASSWORD|PASSPHRASE|TOKEN|CREDENTIALS?$|PRIVATE|API_?KEY|_KEY$|CONNECTION_?STRING")
 _SHORTEST = 6
 """Shorter values are no secrets worth the name, and taking them out would leave holes everywhere."""
 _SHAPES = re.compile(

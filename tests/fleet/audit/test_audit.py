@@ -21,6 +21,7 @@ from provision.fleet import audit as audits
 from provision.fleet.audit import audit
 from provision.fleet.jobs import Job, work_on
 from provision.fleet.kept import Kept
+from provision.fleet.looking import Looking
 from provision.fleet.outcome import Outcome
 from provision.fleet.store import open_fleet_store
 from provision.fleet.tenant import CredentialReference, Tenant
@@ -244,6 +245,38 @@ def test_what_an_audit_cannot_see_of_mailboxes_it_says(customers: Customers, reg
     customers.kept["contoso"] = registrar.register(customers.locals["contoso"], row)
     outcome = customers.one()
     assert (outcome.verdict, [one.rule for one in outcome.findings]) == ("unchanged", ["mailboxes-unseen"])
+
+
+def test_a_row_with_mailboxes_is_left_to_the_engine(customers: Customers, registrar: Registrar, tmp_path: Path) -> None:
+    """``up`` is done with a tenant that looks well, but not where it could not look."""
+    rows = [customers.add("contoso"), customers.add("fabrikam", mailboxes=("anna@fabrikam.example",))]
+    environ = {**customers.environment, "SSL_CERT_FILE": str(customers.sandbox.ca_file)}
+    with closing(open_fleet_store(f"sqlite:///{tmp_path}/fleet.db", environ=environ)) as store:
+        before = store.begin("partner", "up", rows, {})
+        for row in rows:
+            claim = store.claim(before.id, row.key)
+            assert claim is not None
+            kept = registrar.register(customers.locals[row.key], row)
+            store.keep("partner", row.key, kept.document(), claim)
+            store.release(claim)
+        store.end(before)
+        run = store.begin("partner", "up", rows, {})
+        Looking(store, run, environ=environ).first()
+        assert list(store.left(run)) == ["fabrikam"]
+
+
+def test_many_users_own_consents_do_not_hide_the_tenants(registered: Customers) -> None:
+    local, kept = registered.locals["contoso"], registered.kept["contoso"]
+    grants = registered.graph("GET", f"/oauth2PermissionGrants?$filter=clientId eq '{kept.service_principal}'")["value"]
+    people = registered.sandbox.new_people(local, *({"alias": f"p{n}", "mailbox": "user"} for n in range(101)))
+    registered.graph("DELETE", f"/oauth2PermissionGrants/{kept.grant}")
+    own = {"clientId": kept.service_principal, "resourceId": grants[0]["resourceId"], "scope": grants[0]["scope"]}
+    for person in people:
+        user = registered.graph("GET", f"/users/{person.user_principal_name}")["id"]
+        registered.graph("POST", "/oauth2PermissionGrants", {**own, "consentType": "Principal", "principalId": user})
+    assert [one.rule for one in registered.one().findings] == ["differs-consent"]
+    registered.graph("POST", "/oauth2PermissionGrants", {**own, "consentType": "AllPrincipals"})
+    assert registered.one().verdict == "unchanged"
 
 
 def test_revoked_consent_is_drift(registered: Customers) -> None:

@@ -15,13 +15,16 @@ JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
 
 def test_no_secret_gets_in(tmp_path: Path) -> None:
     file = tmp_path / "logs" / "acme.log"
-    with Log(file, {"ARM_CLIENT_SECRET": "hunter-2-hunter", "ARM_TENANT_ID": "tenant-id"}) as log:
+    secret = {"ARM_CLIENT_SECRET": "hunter-2-hunter", "AZURE_STORAGE_KEY": "c3RvcmFnZQ=="}
+    secret |= {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=state;AccountKey=a2V5"}
+    with Log(file, secret | {"ARM_TENANT_ID": "tenant-id"}) as log:
         log.write("signed in to tenant-id with hunter-2-hunter")
         log.hide({"SECRET_OF_ACME": "another-one"})
+        log.write("AccountName=state;AccountKey=a2V5 c3RvcmFnZQ==")
         log.write(f"another-one and {JWT} and postgres://fleet:pass/word@host/db")
     text = file.read_text()
     assert "tenant-id" in text
-    for secret in ("hunter", "another-one", "eyJ", "pass/word"):
+    for secret in ("hunter", "another-one", "eyJ", "pass/word", "a2V5", "c3RvcmFnZQ=="):
         assert secret not in text
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
