@@ -43,6 +43,7 @@ matrix: $(VENV)/.ready  ## every combination of the layers of SMTP, by real sess
 bench: $(VENV)/.ready  ## comparisons, one line each: NAME ratio X goal Y
 	@$(BIN)/python bench/bench.py
 	@$(BIN)/python bench/store.py
+	@$(BIN)/python bench/audit.py
 	@$(BIN)/python bench/onboarding.py
 
 docs: $(VENV)/.ready  ## the pages that are made from data

@@ -42,6 +42,8 @@ class Times:
     """Seconds."""
     processor: dict[str, float] = field(default_factory=dict)
     """Seconds of processor time, by who used them."""
+    costs: str = ""
+    """What one tenant costs besides, in words."""
 
     @property
     def each(self) -> float:
@@ -107,7 +109,7 @@ def run(sandbox: Sandbox, folder: Path, count: int, workers: int) -> Times:
         executor.close()
     _require_all_right(sandbox, outcomes, rows)
     store.close()
-    return Times(count, wall, processor)
+    return Times(count, wall, processor, _unit_costs(sandbox, folder / "data" / "state", rows))
 
 
 def _rows(sandbox: Sandbox, count: int) -> list[Tenant]:
@@ -169,6 +171,19 @@ def _require_all_right(sandbox: Sandbox, outcomes: list[Outcome], rows: list[Ten
         raise RuntimeError(f"made twice in {twice[:3]}")
 
 
+def _unit_costs(sandbox: Sandbox, state: Path, rows: list[Tenant]) -> str:
+    """Requests to Microsoft, writes among them, and the state's size, for each tenant."""
+    ours = {row.tenant for row in rows}
+    asked = [one for one in sandbox.log() if one["tenant"] in ours and not one["path"].startswith("/_")]
+    writes = [one for one in asked if one["method"] != "GET" and one["path"].startswith("/v1.0/")]
+    batches = [one for one in writes if one["path"].endswith("/$batch")]
+    size = sum(file.stat().st_size for file in state.rglob("*") if file.is_file())
+    return (
+        f"{len(asked) / len(rows):.1f} requests, {(len(writes) - len(batches)) / len(rows):.1f} of them writes, "
+        f"{size / len(rows) / 1024:.0f} KiB of Pulumi state"
+    )
+
+
 def _children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -206,6 +221,7 @@ def main() -> int:
         f"fleet up, {arguments.workers} warm workers: {ours.each:.2f} s for each tenant ({ours.tenants} of them in "
         f"{ours.wall:.0f} s); {ours.profile()}"
     )
+    print(f"a new tenant costs {ours.costs}")
     ratio = theirs.each / ours.each
     less = sum(theirs.processor.values()) / theirs.tenants / (sum(ours.processor.values()) / ours.tenants)
     print(
