@@ -27,7 +27,7 @@ def tokens_asked_for(sandbox: Sandbox, since: int) -> int:
     return sum(line["path"].endswith("/oauth2/v2.0/token") for line in sandbox.log(since))
 
 
-def test_where_no_server_lags_a_proof_is_eight_tokens_and_no_pause(
+def test_where_no_server_lags_a_proof_is_a_row_of_tokens_and_no_pause(
     entra: Entra, sandbox: Sandbox, endpoints: Endpoints
 ) -> None:
     app = entra.register()
@@ -36,7 +36,7 @@ def test_where_no_server_lags_a_proof_is_eight_tokens_and_no_pause(
     whose = {"tenant_id": entra.tenant.tenant_id, "client_id": app.client_id}
     caller = proof.prove(endpoints, "client-secret", app.secret, **whose, pause=paused.append)
     assert (caller.tenant_id, caller.app_id) == (entra.tenant.tenant_id, app.client_id)
-    assert tokens_asked_for(sandbox, before) == proof.AT_ONCE
+    assert tokens_asked_for(sandbox, before) == proof.IN_A_ROW
     assert paused == []
 
 
@@ -61,8 +61,8 @@ def test_a_secret_is_not_proven_before_the_last_server_knows_it(
     finally:
         sandbox.clear_faults()
     assert codes == {200}, "the product asks any of the servers"
-    assert len(paused) >= proof.AFTER_A_REFUSAL
-    last_refusal, *watched = paused[-proof.AFTER_A_REFUSAL :]
+    assert len(paused) >= proof.IN_A_ROW
+    last_refusal, *watched = paused[-proof.IN_A_ROW :]
     assert sum(seconds for _, seconds in watched) >= 0.9 * (last_refusal[0] - began), "for as long as servers lagged"
 
 
