@@ -3,13 +3,13 @@
 A credential just made is not known to every one of Entra's servers at once ("Designing for Eventual Consistency for
 Microsoft Entra": replicas learn of a write one after the other); a server that does not know it answers as to a wrong
 one. So every refusal counts as "not yet" until the time is over ("do not branch on AADSTS numbers", Microsoft Entra
-authentication and authorization error codes), and one answer alone is no proof: 32 in a row are, each on a connection of
-its own. Eight, which HashiCorp's provider for Terraform asks for what its Vault makes in Entra
-(``num_sequential_successes`` of ``vault_azure_access_credentials``), are too few: of four servers of which one lags they
-miss it once in ten times (seen: ``bench/gapless.py``, 3 mails failed in 50 rotations), and that this is not rare is what
-hashicorp/terraform-provider-vault#2079 reports (and #881 of servers that took turns in accepting and refusing); 32 miss
-it once in ten thousand times. Where servers were seen to lag, they are spread over as long a time as the lag has lasted
-so far: 4 to 18 seconds are seen (microsoftgraph/microsoft-graph-docs#17966).
+authentication and authorization error codes), and one answer alone is no proof: 32 in a row are, each on a connection
+of its own. Eight, which HashiCorp's provider for Terraform asks for what its Vault makes in Entra
+(``num_sequential_successes`` of ``vault_azure_access_credentials``), are too few: of four servers of which one lags
+they miss it once in ten times (``bench/gapless.py`` saw 3 mails fail in 50 rotations), and that this is not rare is
+what hashicorp/terraform-provider-vault#2079 reports (and #881 of servers that took turns in accepting and refusing);
+32 miss it once in ten thousand times. Where servers were seen to lag, they are spread over as long a time as the lag
+has lasted so far: 4 to 18 seconds are seen (microsoftgraph/microsoft-graph-docs#17966).
 """
 
 from __future__ import annotations

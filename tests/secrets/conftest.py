@@ -8,6 +8,7 @@ import httpx
 import pytest
 from desk import Desk
 
+from provision.microsoft import proof
 from provision.microsoft.graph import Graph
 from provision.sandbox import Tenant
 from provision.secrets.record import Kind
@@ -37,3 +38,9 @@ def desk(kind: Kind, graph: Graph, endpoints: Endpoints, tenant: Tenant, api: ht
 def never_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever held a lease is dead: this process plays several runs, one after the other."""
     monkeypatch.setattr("provision.journal.lease.Holder.lives", property(lambda _: False))
+
+
+@pytest.fixture(autouse=True)
+def _short_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many tokens make a proof is the story of ``tests/microsoft/test_proof.py``; here each run needs one."""
+    monkeypatch.setattr(proof, "IN_A_ROW", 2)
