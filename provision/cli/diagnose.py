@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provision.settings.stack import StackSettings
 
 Subparsers = Any  # argparse does not name the type of add_subparsers()
-_WAYS: dict[str, tuple[Way, ...]] = {
+NAMED_WAYS: dict[str, tuple[Way, ...]] = {
     "graph": ("graph",),
     "smtp": ("smtp-oauth", "smtp-basic"),
     "smtp-oauth": ("smtp-oauth",),
@@ -52,7 +52,7 @@ def add_commands(subparsers: Subparsers) -> None:
     what = parser.add_argument_group("what")
     what.add_argument("--mailbox", help="the mailbox that is to send")
     what.add_argument(
-        "--via", action="append", choices=tuple(_WAYS), help="how it is to send; may be repeated (default: all)"
+        "--via", action="append", choices=tuple(NAMED_WAYS), help="how it is to send; may be repeated (default: all)"
     )
     what.add_argument("--client-id", help="the product's app registration, by its Application (client) ID")
     what.add_argument("--stack", help="the product's app registration, by its stack")
@@ -317,7 +317,7 @@ def _asked(arguments: argparse.Namespace, stack: Onboarding | None, settings: St
         )
     if arguments.mailbox and "@" not in arguments.mailbox:
         raise InvalidInput(f"{arguments.mailbox!r} is no mail address.", remedy="Write it as name@domain.")
-    ways = tuple(dict.fromkeys(way for name in arguments.via or ["all"] for way in _WAYS[name]))
+    ways = tuple(dict.fromkeys(way for name in arguments.via or ["all"] for way in NAMED_WAYS[name]))
     told = arguments.text
     if told == "-":
         told = read_text([], None)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 """Rows of the table; a thousand failures are for a program to read."""
+_ALL = "--json, or provision fleet report --html FILE"
 _ORDER = ("failed", "not-tried", "pending", "changed", "unchanged")
 
 
@@ -110,15 +111,23 @@ def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_
     failed = ended.counts.get("failed", 0)
     if failed or untried or problems:
         parts = [f"{_tenants(failed)} failed"] * bool(failed) + [f"{_tenants(untried)} not tried"] * bool(untried)
-        parts += [f"{len(problems)} bad row{'s' * (len(problems) != 1)} left out"] * bool(problems)
+        parts += [f"bad rows left out ({len(problems)} mistake{'s' * (len(problems) != 1)})"] * bool(problems)
+        others = sum(ended.counts.values()) - failed - untried
         raise PartlyFailed(
-            f"{', '.join(parts)}; the others are done.", remedy="Each one's cause stands above; correct it, run again."
+            f"{', '.join(parts)}{'; the others are done' if others else ''}.",
+            remedy="Each one's cause stands above; correct it, run again. What to do about each: "
+            + (_ALL if failed or untried else "provision fleet validate"),
         )
     pending = ended.counts.get("pending", 0)
     if pending and expect_no_changes:
-        raise ProvisionError(f"{_tenants(pending)} would change.", remedy="See them above: provision fleet up")
+        raise ProvisionError(
+            f"{_tenants(pending)} would change.", remedy="They stand above; provision fleet up makes them."
+        )
     if pending and action in ("audit", "diagnose", "smtp-auth"):
-        raise ProblemsFound(f"{_tenants(pending)} not as they should be.", remedy="The findings stand above.")
+        raise ProblemsFound(
+            f"{_tenants(pending)} {'is not as it' if pending == 1 else 'are not as they'} should be.",
+            remedy=f"A finding of each stands above. All of them, and what to do: {_ALL}",
+        )
     return 0
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from provision.cli.diagnose import NAMED_WAYS
 from provision.cli.fleet_end import print_json, print_table, verdict, write_forms
 from provision.cli.fleet_progress import Shown, shown
 from provision.cli.fleet_selection import add_selection, chosen, say_problems
@@ -66,16 +67,32 @@ def _add_what(parser: argparse.ArgumentParser, action: Action) -> None:
             "--thorough", action="store_true", help="ask the engine for every tenant, however well it looks"
         )
     if action in ("plan", "audit"):
-        what.add_argument("--expect-no-changes", action="store_true", help="exit code 1 when there are any")
-        what.add_argument("--within", type=span, default=timedelta(days=30), help="a secret's end is soon (30d)")
+        what.add_argument("--expect-no-changes", action="store_true", help="exit code 1 when something would change")
+        what.add_argument(
+            "--within",
+            type=span,
+            default=timedelta(days=30),
+            metavar="SPAN",
+            help="tell a secret that ends within this time (30d)",
+        )
         what.add_argument("--at-once", type=_count, default=32, metavar="N", help="tenants looked at at once (32)")
     if action == "rotate":
         what.add_argument("--now", action="store_true", help="rotate although it is not due")
         what.add_argument("--compromised", action="store_true", help="rotate now, and retire what was there at once")
-        what.add_argument("--overlap", type=span, help="how long the old one goes on working (default: 7d)")
-        what.add_argument("--margin", type=span, help="how much life beyond the overlap is left when due (30d)")
+        what.add_argument("--overlap", type=span, metavar="SPAN", help="how long the old one goes on working (7d)")
+        what.add_argument(
+            "--margin",
+            type=span,
+            metavar="SPAN",
+            help="due when less than the overlap and this are left of its life (30d)",
+        )
     if action == "diagnose":
-        what.add_argument("--via", action="append", help="a way of sending to look at (default: all); may be repeated")
+        what.add_argument(
+            "--via",
+            action="append",
+            choices=tuple(NAMED_WAYS),
+            help="a way of sending to look at (default: all); may be repeated",
+        )
 
 
 def _add_how(parser: argparse.ArgumentParser, action: Action) -> None:
@@ -114,11 +131,15 @@ def _run(arguments: argparse.Namespace) -> int:
     fleet, tenants = chosen(arguments)
     say_problems(fleet)
     store = open_fleet_store(arguments.store)
+    # Before a run is begun, so that a wrong address leaves none behind to go on with.
+    cluster = _cluster(arguments)
     run = _begun(arguments, store, fleet, tenants)
     with shown(f"fleet {arguments.action}") as show:
         ended = _looked(arguments, store, run, fleet, show)
         if ended is None:
-            ended = _worked(arguments, store, run, fleet, show)
+            ended = _worked(arguments, store, run, cluster or _processes(arguments, fleet, run), show)
+        elif cluster is not None:
+            cluster.close(hard=True)
     if arguments.json:
         print_json(store, run, ended, fleet.problems)
     else:
@@ -137,7 +158,8 @@ def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenan
     unfinished = store.unfinished(fleet.name, arguments.action)
     if unfinished is not None and arguments.resume:
         left = len(store.left(unfinished))
-        _say(f"going on with run {unfinished.id}: {left} tenants are left; rows are those of its beginning")
+        tenants_are = "tenant is" if left == 1 else "tenants are"
+        _say(f"going on with run {unfinished.id}: {left} {tenants_are} left; rows are those of its beginning")
         return unfinished
     if unfinished is not None:
         _say(f"note: run {unfinished.id} was not ended; --resume goes on with it, and this is a new one")
@@ -150,7 +172,8 @@ def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenan
         "thorough": getattr(arguments, "thorough", None) or None,
         "now": getattr(arguments, "now", None) or None,
         "compromised": getattr(arguments, "compromised", None) or None,
-        "via": getattr(arguments, "via", None),
+        "via": list(dict.fromkeys(way for name in getattr(arguments, "via", None) or () for way in NAMED_WAYS[name]))
+        or None,
         "overlap": _total(getattr(arguments, "overlap", None)),
         "margin": _total(getattr(arguments, "margin", None)),
     }
@@ -202,10 +225,9 @@ def _looked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: F
         return first if first.interrupted else None
 
 
-def _worked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: Fleet, show: Shown) -> Ended:
+def _worked(arguments: argparse.Namespace, store: FleetStore, run: Run, executor: Executor, show: Shown) -> Ended:
     from provision.fleet.coordinator import Coordinator
 
-    executor = _executor(arguments, fleet, run)
     hard = True
     try:
         executor.require(run)
@@ -218,10 +240,14 @@ def _worked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: F
     return ended
 
 
-def _executor(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor:
-    from provision.engine.state import data_directory
-    from provision.fleet.executors import LocalExecutor
+def _cluster(arguments: argparse.Namespace) -> Executor | None:
+    """The Dask cluster that the options name; None: processes of this machine do the work.
 
+    Raises:
+        InvalidInput, Unreachable: see ``DaskExecutor``; or its package is not installed.
+    """
+    if not _elsewhere(arguments):
+        return None
     tls = {
         f"tls_{name}": str(value)
         for name, value in (
@@ -231,13 +257,6 @@ def _executor(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor
         )
         if value is not None
     }
-    if not _elsewhere(arguments):
-        return LocalExecutor(
-            arguments.workers or os.cpu_count() or 1,
-            limit=arguments.time_limit,
-            settings={STORE: arguments.store} if arguments.store else {},
-            log=data_directory(os.environ) / "fleet" / fleet.name / "logs" / run.id / "workers.txt",
-        )
     try:
         from provision.fleet.executors.dask import DaskExecutor
     except ModuleNotFoundError as missing:
@@ -246,6 +265,18 @@ def _executor(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor
             remedy="pip install 'provision[fleet,dask]'",
         ) from None
     return DaskExecutor(arguments.scheduler, limit=arguments.time_limit, tls=tls)
+
+
+def _processes(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor:
+    from provision.engine.state import data_directory
+    from provision.fleet.executors import LocalExecutor
+
+    return LocalExecutor(
+        arguments.workers or os.cpu_count() or 1,
+        limit=arguments.time_limit,
+        settings={STORE: arguments.store} if arguments.store else {},
+        log=data_directory(os.environ) / "fleet" / fleet.name / "logs" / run.id / "workers.txt",
+    )
 
 
 @contextmanager

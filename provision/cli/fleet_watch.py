@@ -35,12 +35,22 @@ def add_commands(commands: Any) -> None:
     add_selection(parser)
     when = parser.add_argument_group("when")
     when.add_argument(
-        "--every", type=_interval, default=timedelta(hours=6), help="between two audits (6h), give or take"
+        "--every",
+        type=_interval,
+        default=timedelta(hours=6),
+        metavar="SPAN",
+        help="between two audits (6h), give or take",
     )
     when.add_argument("--once", action="store_true", help="one audit, for cron, a systemd timer or a CronJob")
     what = parser.add_argument_group("what")
     what.add_argument("--store", metavar="URL", help="the record of runs (default: PROVISION_FLEET_STORE, else a file)")
-    what.add_argument("--within", type=span, default=timedelta(days=30), help="a secret's end is soon (30d)")
+    what.add_argument(
+        "--within",
+        type=span,
+        default=timedelta(days=30),
+        metavar="SPAN",
+        help="tell a secret that ends within this time (30d)",
+    )
     what.add_argument("--at-once", type=int, default=32, choices=range(1, 257), metavar="N", help="tenants (32)")
     what.add_argument("--keep", type=int, metavar="N", help="after each audit take away all but N runs of each action")
     whom = parser.add_argument_group("who is told, besides standard output (docs/fleet-watch.md)")

@@ -24,6 +24,8 @@ REFUSED = Failure("SignInFailed", "The client secret is wrong.", "Set another.",
     ("ended", "action", "error", "said"),
     [
         (Ended({"changed": 2, "failed": 1}), "up", errors.PartlyFailed, "1 tenant failed; the others are done."),
+        (Ended({"failed": 6}), "plan", errors.PartlyFailed, "6 tenants failed."),
+        (Ended({"pending": 2}), "audit", errors.ProblemsFound, "2 tenants are not as they should be."),
         (Ended({"changed": 2}, interrupted=True), "up", errors.Interrupted, "Stopped; 0 tenants not tried."),
         (
             Ended({"failed": 8, "not-tried": 92}, ((Cause("SignInFailed", "partner"), REFUSED),)),
@@ -37,7 +39,7 @@ REFUSED = Failure("SignInFailed", "The client secret is wrong.", "Set another.",
             errors.Unreachable,
             "gone",
         ),
-        (Ended({"pending": 1, "unchanged": 9}), "audit", errors.ProblemsFound, "1 tenant not as they should be."),
+        (Ended({"pending": 1, "unchanged": 9}), "audit", errors.ProblemsFound, "1 tenant is not as it should be."),
         (Ended({"unchanged": 9, "not-tried": 1}), "audit", errors.PartlyFailed, "1 tenant not tried"),
     ],
 )
@@ -58,7 +60,7 @@ def test_all_well_is_0_and_pending_changes_are_what_a_plan_is_for() -> None:
 
 
 def test_a_bad_row_is_told_though_all_others_are_done() -> None:
-    with pytest.raises(errors.PartlyFailed, match="1 bad row left out"):
+    with pytest.raises(errors.PartlyFailed, match=r"^bad rows left out \(1 mistake\); the others are done"):
         verdict(Ended({"changed": 3}), (Problem(4, "contoso", "It has no tenant."),), action="up")
 
 

@@ -1,0 +1,47 @@
+"""``provision fleet up`` and its like: what is refused before a run is begun leaves none behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provision.cli import run
+from provision.errors import InvalidInput, ProvisionError, Unreachable, Usage
+from provision.fleet.store import FleetStore, open_fleet_store
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetStore:
+    """The record of a fleet of one tenant, whose file is in the working directory."""
+    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/data/fleet.db")
+    monkeypatch.chdir(tmp_path)
+    assert run(["fleet", "init", "--name", "north"]) == 0
+    assert run(["fleet", "add", "contoso", "contoso.onmicrosoft.com", "--company-code", "ACME"]) == 0
+    return open_fleet_store()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--scheduler", "nowhere"], InvalidInput),
+        (["--scheduler", "tcp://127.0.0.1:9"], Unreachable),
+        (["--scheduler", "tcp://127.0.0.1:9", "--workers", "2"], Usage),
+        (["--tls-ca", "ca.pem"], Usage),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_leaves_no_run_to_go_on_with(
+    store: FleetStore, options: list[str], error: type[ProvisionError]
+) -> None:
+    if error is not Usage:
+        pytest.importorskip("distributed")
+    assert run(["fleet", "rotate", *options]) == error.exit_code
+    assert store.runs("north") == []
+
+
+def test_a_way_of_sending_that_does_not_exist_is_refused(store: FleetStore, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        run(["fleet", "diagnose", "--via", "pigeon"])
+    assert raised.value.code == Usage.exit_code
+    assert "smtp-oauth" in capsys.readouterr().err
+    assert store.runs("north") == []
