@@ -14,6 +14,7 @@ from typing import Any
 
 from provision.diagnose.gather import Asked, gather
 from provision.diagnose.judge import Diagnosis, judge
+from provision.diagnose.judge import Finding as Cause
 from provision.diagnose.layers import WAYS
 from provision.diagnose.rules.rule import Severity as Urgency
 from provision.errors import InvalidInput
@@ -189,7 +190,7 @@ def diagnose(opening: Opening) -> Outcome:
         tenant_id=caller.tenant_id,
         client_id=str(outputs["clientId"]),
         secret_ends=stack.kept.secret_ends,
-        findings=tuple(dict.fromkeys(_findings(diagnoses))),
+        findings=tuple(dict.fromkeys([*_findings(tenant.key, diagnoses), *_undecided(diagnoses)])),
         facts={"canSend": {mailbox or "": one.can_send for mailbox, one in diagnoses.items()}},
     )
 
@@ -263,8 +264,35 @@ def _left(refused: Refused) -> Finding:
     )
 
 
-def _findings(diagnoses: Mapping[str | None, Diagnosis]) -> Iterable[Finding]:
+def _findings(key: str, diagnoses: Mapping[str | None, Diagnosis]) -> Iterable[Finding]:
     for diagnosis in diagnoses.values():
         for one in diagnosis.findings:
-            remedy = f"{one.remedy.say} {one.remedy.command}".strip()
+            command = _command(key, one)
+            remedy = f"{one.remedy.say} Command: {command}" if command else one.remedy.say
             yield Finding(one.rule.id, _SEVERITIES[one.rule.severity], "; ".join(one.seen) or one.rule.title, remedy)
+
+
+def _command(key: str, found: Cause) -> str:
+    """What puts it right from the fleet, whose stacks lie in no folder where ``--stack`` would find them."""
+    if found.stack is not None:
+        action = "up" if found.rule.family == "registration" else "smtp-auth"
+        return f"provision fleet {action} --tenant {key}"
+    command = found.remedy.command.replace(f"--stack {key}", f"--tenant {key}")
+    if command == "provision up":
+        return f"provision fleet up --tenant {key}"
+    return command.replace("provision rotate", "provision fleet rotate")
+
+
+def _undecided(diagnoses: Mapping[str | None, Diagnosis]) -> Iterable[Finding]:
+    """Why a tenant where nothing was found to stop mail is not said to send, either."""
+    for mailbox, diagnosis in diagnoses.items():
+        if diagnosis.can_send or diagnosis.is_stopped:
+            continue
+        missing = dict.fromkeys(reason for verdict in diagnosis.verdicts for reason in verdict.missing)
+        yield Finding(
+            "undecided",
+            "warning",
+            f"{mailbox or 'The registration'}: no certain cause was found, but not everything is known: "
+            f"{'; '.join(missing)}.",
+            "Give the permission that is named, or name the row's mailboxes, and diagnose again.",
+        )

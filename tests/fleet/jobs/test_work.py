@@ -232,6 +232,22 @@ def test_a_diagnosis_becomes_findings(fleet: Fleet) -> None:
     assert all(finding.message for finding in found.findings)
 
 
+def test_a_diagnosis_without_a_mailbox_says_what_it_could_not_see_and_names_the_fleets_own_commands(
+    fleet: Fleet,
+) -> None:
+    row = fleet.row("acme")
+    assert "provision fleet up --tenant acme" in getattr(fleet.do("diagnose", row).failure, "remedy", "")
+    fleet.do("up", row)
+    graph = fleet.do("diagnose", row, via=["graph"])
+    assert (graph.status, [finding.rule for finding in graph.findings]) == ("pending", ["undecided"])
+    assert "no mailbox was named" in graph.findings[0].message
+    ews = fleet.do("diagnose", row, via=["ews"])
+    remedies = [finding.remedy for finding in ews.findings]
+    assert any(remedy.endswith("Command: provision fleet up --tenant acme") for remedy in remedies)
+    assert not any("--stack" in remedy for remedy in remedies)
+    assert "undecided" not in {finding.rule for finding in ews.findings}
+
+
 def test_somebody_elses_tenant_is_left_alone(fleet: Fleet) -> None:
     row = fleet.row("acme")
     run = fleet.store.begin("customers", "up", [row], {})
