@@ -85,9 +85,13 @@ class Looking:
         Raises:
             ProvisionError: the store cannot be used; the same command with ``--resume`` goes on.
         """
-        failed = [one.key for one in self._store.outcomes(self._run) if one.status == "failed"]
+        failed = []
+        for one in self._store.outcomes(self._run):
+            if one.status == "failed":
+                failed.append(one.key)
+            elif one.status != "not-tried":
+                self._counts[one.status] += 1
         self._store.reopen(self._run.id, failed)
-        self._counts.update(one.status for one in self._store.outcomes(self._run) if one.status not in _OPEN)
         ended = self._look()
         if ended.complete:
             self._store.end(self._run)
@@ -171,6 +175,3 @@ class Looking:
             seconds=seconds,
             seconds_left=left * seconds / done if done else None,
         )
-
-
-_OPEN = ("failed", "not-tried")

@@ -20,13 +20,12 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from provision.errors import ProvisionError, Unreachable
-from provision.microsoft.assertions import assertion
-from provision.microsoft.credentials import credential_for
+from provision.microsoft.clock import Clock
+from provision.microsoft.credentials import APPLICATIONS, credential_for
 from provision.microsoft.refusals import GraphRefusal, graph_refused, sign_in_failed
 from provision.microsoft.tokens import Caller, caller_of
 from provision.settings.credential import CredentialSetting
@@ -112,7 +111,7 @@ class Pool:
         self._at_once = at_once
         self._pause = pause
         self._session: aiohttp.ClientSession | None = None
-        self._ahead = timedelta(0)
+        self._clock = Clock()
 
     async def __aenter__(self) -> Self:
         import aiohttp
@@ -135,12 +134,10 @@ class Pool:
     @property
     def ahead(self) -> timedelta:
         """How far Microsoft's clock is ahead of this machine's, by the last answer's ``Date``; whole seconds."""
-        return self._ahead
+        return self._clock.ahead
 
     async def _note_date(self, _session: object, _context: object, told: Any) -> None:
-        with contextlib.suppress(KeyError, ValueError, TypeError):  # without a zone it is no time to compare with
-            at = parsedate_to_datetime(told.response.headers["Date"])
-            self._ahead = at - datetime.now(UTC).replace(microsecond=0)
+        self._clock.note(told.response.headers.get("Date"))
 
     async def visit(self, setting: CredentialSetting) -> Visit:
         """Signs in to the setting's tenant.
@@ -154,9 +151,10 @@ class Pool:
 
     async def _token(self, setting: CredentialSetting) -> str:
         scope = self._endpoints.graph_scope
-        if setting.method not in _BUILDERS:  # a person's, or the machine's own: azure-identity has threads for those
+        if setting.method not in APPLICATIONS:  # a person's, or the machine's own: azure-identity has threads for those
             kept = credential_for(setting, self._endpoints)
             return (await asyncio.to_thread(kept.get_token, scope)).token
+        import azure.identity.aio
         from azure.core.exceptions import AzureError
         from azure.core.pipeline.transport import AioHttpTransport
 
@@ -167,8 +165,10 @@ class Pool:
         }
         if self._endpoints.ca_file:
             options["connection_verify"] = self._endpoints.ca_file
+        if setting.method == "workload-identity":
+            options["audience"] = self._endpoints.token_exchange_audience
         try:
-            credential = _BUILDERS[setting.method](setting, options, self._endpoints)
+            credential = APPLICATIONS[setting.method](azure.identity.aio, setting, options)
             return str((await credential.get_token(scope)).token)
         except ProvisionError:
             raise
@@ -273,39 +273,3 @@ def _asked_to_wait(headers: Mapping[str, object] | None, attempt: int) -> float:
 
 def _backoff(attempt: int) -> float:
     return float(2**attempt) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
-
-
-def _client_secret(setting: CredentialSetting, options: dict[str, Any], _: Endpoints) -> Any:
-    from azure.identity.aio import ClientSecretCredential
-
-    return ClientSecretCredential(
-        setting.tenant_id or "", setting.client_id or "", setting.client_secret or "", **options
-    )
-
-
-def _certificate(setting: CredentialSetting, options: dict[str, Any], _: Endpoints) -> Any:
-    from azure.identity.aio import CertificateCredential
-
-    if setting.certificate_pem is not None:
-        data = setting.certificate_pem.encode()
-        return CertificateCredential(setting.tenant_id or "", setting.client_id or "", certificate_data=data, **options)
-    password = setting.certificate_password
-    return CertificateCredential(
-        setting.tenant_id or "", setting.client_id or "", str(setting.certificate_path), password=password, **options
-    )
-
-
-def _workload_identity(setting: CredentialSetting, options: dict[str, Any], endpoints: Endpoints) -> Any:
-    from azure.identity.aio import ClientAssertionCredential
-
-    audience = endpoints.token_exchange_audience
-    return ClientAssertionCredential(
-        setting.tenant_id or "", setting.client_id or "", lambda: assertion(setting, audience), **options
-    )
-
-
-_BUILDERS: dict[str, Callable[[CredentialSetting, dict[str, Any], Endpoints], Any]] = {
-    "client-secret": _client_secret,
-    "certificate": _certificate,
-    "workload-identity": _workload_identity,
-}

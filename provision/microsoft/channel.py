@@ -14,19 +14,18 @@ service principal through them loads 1,200 modules (3 to 4 seconds at each start
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from provision.errors import ProvisionError, Unreachable
+from provision.microsoft.clock import Clock
 from provision.microsoft.credentials import Credential
 from provision.microsoft.refusals import GraphRefusal, graph_refused
 from provision.settings.endpoints import Endpoints, tls_context, unreachable
@@ -43,7 +42,6 @@ Where = Callable[["GraphServiceClient"], Any]
 _CONNECT_SECONDS, _ANSWER_SECONDS = 15.0, 100.0
 _CUT_RETRIES = 2
 _MAX_PAGES = 1000
-_CLOCKS_AGREE = timedelta(minutes=1)
 _REPEATABLE = frozenset({429, 500, 502, 503, 504})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 """Methods whose second arrival changes nothing more; of a POST only 429 (not carried out) is repeated."""
@@ -84,7 +82,7 @@ class Channel:
         self._client: GraphServiceClient | None = None
         self._credential = credential
         self._retry_delay = retry_delay
-        self._ahead = timedelta(0)
+        self._clock = Clock()
 
     def _build(self) -> GraphServiceClient:
         import httpx
@@ -125,16 +123,14 @@ class Channel:
     @property
     def ahead(self) -> timedelta:
         """How far Microsoft's clock is ahead of this machine's, by the last answer's ``Date``; whole seconds."""
-        return self._ahead
+        return self._clock.ahead
 
     def now(self) -> datetime:
         """The present: by Microsoft's clock when this machine's differs from it by a minute or more (``ahead``)."""
-        return datetime.now(UTC) + (self.ahead if abs(self.ahead) >= _CLOCKS_AGREE else timedelta(0))
+        return self._clock.now()
 
     async def _note_date(self, answer: Any) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            told = parsedate_to_datetime(answer.headers["date"])
-            self._ahead = told - datetime.now(UTC).replace(microsecond=0)
+        self._clock.note(answer.headers.get("date"))
 
     def ask(
         self,

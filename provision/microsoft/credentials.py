@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -115,7 +116,12 @@ def credential_for(setting: CredentialSetting, endpoints: Endpoints, *, prompt: 
     if setting.method == "workload-identity":
         options["audience"] = endpoints.token_exchange_audience
     try:
-        inner = _BUILDERS[setting.method](setting, options, prompt or _to_stderr)
+        if setting.method in APPLICATIONS:
+            import azure.identity
+
+            inner = APPLICATIONS[setting.method](azure.identity, setting, options)
+        else:
+            inner = _BUILDERS[setting.method](setting, options, prompt or _to_stderr)
     except (ValueError, OSError) as error:
         raise sign_in_failed(error, endpoints, tenant=setting.tenant_id) from None
     return Credential(inner, endpoints, setting.tenant_id)
@@ -162,6 +168,11 @@ def require_tenant(caller: Caller, intended: str, endpoints: Endpoints) -> None:
         )
 
 
+def is_tenant_id(name: str) -> bool:
+    """Whether a tenant is named by its id, and not by one of its domains."""
+    return len(name) == 36 and name.count("-") == 4
+
+
 def tenant_id_of(name: str, endpoints: Endpoints) -> str:
     """A tenant's id, from its id or one of its domains.
 
@@ -172,7 +183,7 @@ def tenant_id_of(name: str, endpoints: Endpoints) -> str:
         SignInFailed: no such tenant.
         Unreachable: Entra does not answer.
     """
-    if len(name) == 36 and name.count("-") == 4:
+    if is_tenant_id(name):
         return name.lower()
     url = f"{endpoints.login}/{quote(name, safe='.')}/v2.0/.well-known/openid-configuration"
     try:
@@ -197,44 +208,44 @@ def _azure_cli(setting: CredentialSetting, _: dict[str, Any], __: Prompt) -> Tok
     return AzureCliCredential(tenant_id=setting.tenant_id or "", process_timeout=_AZURE_CLI_TIMEOUT)
 
 
-def _client_secret(setting: CredentialSetting, options: dict[str, Any], _: Prompt) -> TokenCredential:
-    from azure.identity import ClientSecretCredential
-
-    return ClientSecretCredential(
+def _client_secret(identity: ModuleType, setting: CredentialSetting, options: dict[str, Any]) -> Any:
+    return identity.ClientSecretCredential(
         setting.tenant_id or "", setting.client_id or "", setting.client_secret or "", **options
     )
 
 
-def _certificate(setting: CredentialSetting, options: dict[str, Any], _: Prompt) -> TokenCredential:
-    from azure.identity import CertificateCredential
-
+def _certificate(identity: ModuleType, setting: CredentialSetting, options: dict[str, Any]) -> Any:
+    whose = (setting.tenant_id or "", setting.client_id or "")
     if setting.certificate_pem is not None:
-        data = setting.certificate_pem.encode()
-        return CertificateCredential(setting.tenant_id or "", setting.client_id or "", certificate_data=data, **options)
-    return CertificateCredential(
-        setting.tenant_id or "",
-        setting.client_id or "",
-        str(setting.certificate_path),
-        password=setting.certificate_password,
-        **options,
+        return identity.CertificateCredential(*whose, certificate_data=setting.certificate_pem.encode(), **options)
+    return identity.CertificateCredential(
+        *whose, str(setting.certificate_path), password=setting.certificate_password, **options
     )
+
+
+def _workload_identity(identity: ModuleType, setting: CredentialSetting, options: dict[str, Any]) -> Any:
+    from provision.microsoft.assertions import assertion
+
+    audience = options.pop("audience")
+    return identity.ClientAssertionCredential(
+        setting.tenant_id or "", setting.client_id or "", lambda: assertion(setting, audience), **options
+    )
+
+
+APPLICATIONS: dict[str, Callable[[ModuleType, CredentialSetting, dict[str, Any]], Any]] = {
+    "client-secret": _client_secret,
+    "certificate": _certificate,
+    "workload-identity": _workload_identity,
+}
+"""The ways in which an application signs in as itself. The module is ``azure.identity``, or ``azure.identity.aio`` for
+its coroutines; ``workload-identity`` takes the token's ``audience`` among the options.
+"""
 
 
 def _managed_identity(setting: CredentialSetting, _: dict[str, Any], __: Prompt) -> TokenCredential:
     from azure.identity import ManagedIdentityCredential
 
     return ManagedIdentityCredential(client_id=setting.client_id)
-
-
-def _workload_identity(setting: CredentialSetting, options: dict[str, Any], _: Prompt) -> TokenCredential:
-    from azure.identity import ClientAssertionCredential
-
-    from provision.microsoft.assertions import assertion
-
-    audience = options.pop("audience")
-    return ClientAssertionCredential(
-        setting.tenant_id or "", setting.client_id or "", lambda: assertion(setting, audience), **options
-    )
 
 
 def _device_code(setting: CredentialSetting, options: dict[str, Any], prompt: Prompt) -> TokenCredential:
@@ -277,8 +288,5 @@ _BUILDERS: dict[str, Callable[[CredentialSetting, dict[str, Any], Prompt], Token
     "azure-cli": _azure_cli,
     "device-code": _device_code,
     "browser": _browser,
-    "client-secret": _client_secret,
-    "certificate": _certificate,
-    "workload-identity": _workload_identity,
     "managed-identity": _managed_identity,
 }

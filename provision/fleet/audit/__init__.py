@@ -29,7 +29,7 @@ from provision.fleet.outcome import DEFECT, Failure, Outcome
 from provision.fleet.telemetry import step, traced_look
 from provision.fleet.tenant import Tenant
 from provision.microsoft.batch import Pool, Visit, counting
-from provision.microsoft.credentials import require_tenant
+from provision.microsoft.credentials import is_tenant_id, require_tenant
 from provision.microsoft.objects import Permission
 from provision.settings import credential as credentials
 from provision.settings import endpoints as addresses
@@ -164,7 +164,7 @@ class _Look:
             )
             with step("sign in"):
                 visit = await cloud.pool.visit(how)
-        if _is_id(tenant.tenant):
+        if is_tenant_id(tenant.tenant):
             require_tenant(visit.caller, tenant.tenant, cloud.endpoints)
         permissions = await _permissions(cloud, visit)
         with step("read"):
@@ -195,10 +195,6 @@ async def _credential(tenant: Tenant, environ: Mapping[str, str]) -> AsyncIterat
         yield variables
     finally:
         await asyncio.to_thread(entered.__exit__, None, None, None)
-
-
-def _is_id(tenant: str) -> bool:
-    return len(tenant) == 36 and tenant.count("-") == 4
 
 
 async def _permissions(cloud: _Cloud, visit: Visit) -> tuple[Permission, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from provision.app.adopt import drift
 from provision.fleet.audit.facts import Facts
@@ -39,7 +40,7 @@ class Seen:
     within: timedelta
     """How soon is soon, for a client secret's end."""
 
-    @property
+    @cached_property
     def secrets(self) -> Registration | None:
         """The registration's secrets and the verdict on them; None without a registration."""
         application = self.facts.application
