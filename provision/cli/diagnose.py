@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision.cli.explain import read_text
+from provision.cli.files import put
 from provision.cli.progress import progress
 from provision.errors import InvalidInput, ProblemsFound, ProvisionError, Undecided, Usage
 
@@ -415,14 +416,8 @@ def _write(file: Path, diagnosis: Diagnosis) -> None:
     """
     from provision.diagnose.forms.page import page
     from provision.diagnose.forms.text import verdicts
-    from provision.engine.cache import write_atomically
 
-    try:
-        write_atomically(file, page(diagnosis))
-    except OSError as error:
-        raise InvalidInput(
-            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
-        ) from None
+    put(file, page(diagnosis))
     print(verdicts(diagnosis))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import report
-from provision.errors import Interrupted, InvalidInput, PartlyFailed, ProblemsFound, ProvisionError
+from provision.cli.files import PRIVATE, put
+from provision.errors import Interrupted, PartlyFailed, ProblemsFound, ProvisionError
 
 if TYPE_CHECKING:
     from provision.fleet.coordinator import Ended
@@ -74,20 +75,9 @@ def write_forms(store: FleetStore, run: Run, *, csv: Path | None, junit: Path | 
     if csv is not None:
         text = io.StringIO()
         forms.write_csv(store.outcomes(run), text)
-        _write(csv, text.getvalue())
+        put(csv, text.getvalue(), mode=PRIVATE)
     if junit is not None:
-        _write(junit, forms.junit(f"provision fleet {run.action}", store.outcomes(run)))
-
-
-def _write(file: Path, text: str) -> None:
-    from provision.engine.cache import write_atomically
-
-    try:
-        write_atomically(file, text, mode=0o600)
-    except OSError as error:
-        raise InvalidInput(
-            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
-        ) from None
+        put(junit, forms.junit(f"provision fleet {run.action}", store.outcomes(run)), mode=PRIVATE)
 
 
 def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_no_changes: bool = False) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import report
+from provision.cli.files import PRIVATE, put
 from provision.cli.fleet_selection import add_selection, chosen
 from provision.errors import InvalidInput
 
@@ -49,13 +49,13 @@ def _report(arguments: argparse.Namespace) -> int:
     store = open_fleet_store(arguments.store)
     shown = view(store, name, tenants=tenants, run=_run(store, name, arguments.run))
     if arguments.html is not None:
-        _write(arguments.html, page(shown))
+        put(arguments.html, page(shown), mode=PRIVATE)
     if arguments.csv is not None:
         text = io.StringIO()
         write_csv(shown.outcomes, text)
-        _write(arguments.csv, [text.getvalue()])
+        put(arguments.csv, text.getvalue(), mode=PRIVATE)
     if arguments.junit is not None:
-        _write(arguments.junit, [junit(f"provision fleet report {name}", shown.outcomes)])
+        put(arguments.junit, junit(f"provision fleet report {name}", shown.outcomes), mode=PRIVATE)
     if arguments.json:
         sys.stdout.writelines(document(shown))
     else:
@@ -101,19 +101,3 @@ def _table(view: View) -> str:
         else "no tenant"
     )
     return "\n".join(lines)
-
-
-def _write(file: Path, parts: Iterable[str]) -> None:
-    """Writes a file for its owner alone, in place of the one before: a report names customers.
-
-    Raises:
-        InvalidInput: the file cannot be written.
-    """
-    from provision.engine.cache import write_atomically
-
-    try:
-        write_atomically(file, parts, mode=0o600)
-    except OSError as error:
-        raise InvalidInput(
-            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
-        ) from None

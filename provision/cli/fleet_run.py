@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from provision.cli.diagnose import NAMED_WAYS
@@ -18,6 +16,7 @@ from provision.cli.fleet_end import print_json, print_table, verdict, write_form
 from provision.cli.fleet_progress import Shown, shown
 from provision.cli.fleet_selection import add_selection, chosen, say_problems
 from provision.cli.rotate import span
+from provision.cli.signals import on_stop
 from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
@@ -282,22 +281,17 @@ def _processes(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executo
 @contextmanager
 def _stopped_by_signals(work: _Stoppable, show: Shown) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM stops in order, the second at once."""
-    seen = {"count": 0}
+    heard = 0
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        seen["count"] += 1
-        if seen["count"] == 1:
+    def stop() -> None:
+        nonlocal heard
+        heard += 1
+        if heard == 1:
             show.say("stopping: the tenants at work are finished first (once more to stop at once)")
-        work.stop(hard=seen["count"] > 1)
+        work.stop(hard=heard > 1)
 
-    before: dict[int, Callable[..., object] | int | None] = {
-        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with on_stop(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from provision.cli.fleet_selection import add_selection, chosen, say_problems
 from provision.cli.rotate import span
+from provision.cli.signals import on_stop
 from provision.errors import Interrupted, NotDelivered, Unreachable, Usage
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     watcher = Watcher(
         store, fleet.name, rows, look, channels, within=arguments.within, say=_say, keep_runs=arguments.keep
     )
-    with watcher, _stopped_by_signals(stop):
+    with watcher, on_stop(stop):
         if arguments.once:
             done = watcher.round()
             if watcher.stopping:
@@ -147,19 +145,6 @@ def _verdict(done: Round) -> int:
     if done.run is None:
         raise Unreachable("The audit could not be made.", remedy="Its cause stands above.")
     return 0
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    def heard(_signal: int, _frame: FrameType | None) -> None:
-        stop()
-
-    before: dict[int, Any] = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision import report
+from provision.cli.files import put
 from provision.cli.progress import progress
 from provision.errors import Expiring, InvalidInput, Usage
 
@@ -163,18 +164,11 @@ def _put(text: str, file: Path | None) -> None:
     Raises:
         InvalidInput: it cannot be written.
     """
-    from provision.engine.cache import write_atomically
-
     if file is None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    try:
-        write_atomically(file, text)
-    except OSError as error:
-        raise InvalidInput(
-            f"{file} cannot be written: {error.strerror}.", remedy="Name a file in a folder that is there and yours."
-        ) from None
+    put(file, text)
 
 
 def _say(line: str) -> None:

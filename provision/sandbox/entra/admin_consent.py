@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from provision.sandbox import seed
 from provision.sandbox.directory import Document
 from provision.sandbox.entra import consent
 from provision.sandbox.entra.authority import resolve_authority
@@ -111,15 +112,6 @@ def _assign(world: World, tenant_id: str, client: Client, resource: Document, ro
             directory.insert(
                 tenant_id,
                 "appRoleAssignment",
-                {
-                    "appRoleId": role["id"],
-                    "createdDateTime": directory.clock.iso(),
-                    "deletedDateTime": None,
-                    "principalDisplayName": principal["displayName"],
-                    "principalId": principal["id"],
-                    "principalType": "ServicePrincipal",
-                    "resourceDisplayName": resource["displayName"],
-                    "resourceId": resource["id"],
-                },
+                seed.role_assignment(principal, resource, role["id"], directory.clock.iso()),
                 visible_at_once=True,
             )
