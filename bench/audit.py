@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from fleets import LocalFleet
 from registered import Registrar
-from trial import PROVISION, Trial, trusting
+from trial import Trial, trusting
 
 from provision.fleet.outcome import Outcome
 from provision.fleet.source import read_fleet
 from provision.fleet.store import open_fleet_store
-from provision.sandbox import Sandbox, Tenant
+from provision.sandbox import Sandbox
 
 FEWER, SAMPLE = 100, 5
 MAKERS = 4
@@ -77,7 +77,7 @@ class Audited:
         self.mebibytes = mebibytes
 
 
-class Fleet:
+class Fleet(LocalFleet):
     """Registered tenants of one server, their fleet file and store.
 
     Args:
@@ -88,35 +88,14 @@ class Fleet:
 
     def __init__(self, sandbox: Sandbox, folder: Path, count: int) -> None:
         folder.mkdir()
-        self._sandbox = sandbox
-        self._count = count
-        self._file = folder / "tenants.yaml"
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
-            "PROVISION_DATA": str(folder / "data"),
-            "PROVISION_FLEET_STORE": f"sqlite:///{folder}/fleet.db",
-            "SSL_CERT_FILE": str(sandbox.ca_file),
-            "REQUESTS_CA_BUNDLE": str(sandbox.ca_file),
-        }
-        made = ["sandbox", "tenants", "create", "--dir", str(sandbox.directory), "--prefix", folder.name]
-        self._run([*made, "--count", str(count), "--fleet-file", str(self._file)]).check_returncode()
-        listed = self._run(["sandbox", "tenants", "list", "--dir", str(sandbox.directory), "--json"])
-        locals_ = {one["tenant_id"]: Tenant(**one) for one in json.loads(listed.stdout)}
-        self._register(locals_)
-
-    def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(PROVISION), *words], env=self.environment, capture_output=True, text=True, check=False
-        )
-
-    def _register(self, locals_: dict[str, Tenant]) -> None:
-        fleet = read_fleet(self._file)
+        super().__init__(sandbox, folder, count)
+        fleet = read_fleet(self.file)
         mine = threading.local()
 
         def make(row: Any) -> dict[str, Any]:
             if not hasattr(mine, "registrar"):
-                mine.registrar = Registrar(self._sandbox.base_url, trusting(self._sandbox))
-            return dict(mine.registrar.register(locals_[row.tenant], row).document())
+                mine.registrar = Registrar(sandbox.base_url, trusting(sandbox))
+            return dict(mine.registrar.register(self.tenants[row.key], row).document())
 
         with (
             ThreadPoolExecutor(MAKERS) as makers,
@@ -137,17 +116,17 @@ class Fleet:
         Raises:
             RuntimeError: a tenant is not unchanged, or the command failed.
         """
-        before = len(self._sandbox.log())
+        before = len(self.sandbox.log())
         began = time.perf_counter()
-        command = [str(PROVISION), "fleet", "audit", "--file", str(self._file), "--json"]
+        command = self.command("audit", "--json")
         with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             peak = Peak(running.pid)
             said, complaint = running.communicate()
             seconds = time.perf_counter() - began
         rows = json.loads(said)["tenants"] if running.returncode == 0 else []
-        if len(rows) != self._count or {row["verdict"] for row in rows} != {"unchanged"}:
+        if len(rows) != len(self.tenants) or {row["verdict"] for row in rows} != {"unchanged"}:
             raise RuntimeError(f"exit {running.returncode}: {complaint.decode()[-2000:]}")
-        asked = [row for row in self._sandbox.log(before) if "/metadata/" not in row["path"]]
+        asked = [row for row in self.sandbox.log(before) if "/metadata/" not in row["path"]]
         return Audited(seconds, len(asked), peak.mebibytes())
 
 

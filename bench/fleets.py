@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +18,9 @@ from typing import Any
 import httpx
 import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from trial import PROVISION, trusting
+from trial import AUTOMATION, PROVISION, environment, token, trusting
 
 from provision.sandbox import Sandbox, Tenant
-
-AUTOMATION = "Sandbox automation"
-"""The application that is in every local tenant from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +70,10 @@ class LocalFleet:
         self.tenants: dict[str, Tenant] = {
             f"c{number:04}": tenant for number, tenant in enumerate(sandbox.new_tenants(count, prefix="customer"), 1)
         }
-        trusted = str(sandbox.ca_file)
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
-            "PROVISION_DATA": str(folder / "data"),
-            "SSL_CERT_FILE": trusted,
-            "REQUESTS_CA_BUNDLE": trusted,
+        self.environment = environment(sandbox, folder / "data") | {
             "PROVISION_FLEET_STORE": store or f"sqlite:///{folder / 'fleet.db'}",
             **(environ or {}),
         }
-        if home := os.environ.get("PULUMI_HOME"):
-            self.environment["PULUMI_HOME"] = home
         self.file = folder / "tenants.yaml"
         self.write(self.tenants)
         self._http = httpx.Client(base_url=sandbox.base_url, verify=trusting(sandbox), trust_env=False, timeout=60)
@@ -192,16 +181,7 @@ class LocalFleet:
 
     def token(self, tenant: Tenant, client_id: str, secret: str) -> str | None:
         """An access token for Microsoft Graph; None when Entra refuses the secret."""
-        answer = self._http.post(
-            f"/{tenant.tenant_id}/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": client_id,
-                "client_secret": secret,
-                "scope": f"{self.sandbox.base_url}/.default",
-            },
-        )
-        return str(answer.json()["access_token"]) if answer.status_code == 200 else None
+        return token(self._http, tenant.tenant_id, client_id, secret)
 
 
 def stored_secret(data: Path, key: str) -> tuple[str, str] | None:

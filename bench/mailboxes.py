@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trial import PROVISION, kill_tree
+from trial import PROVISION, environment, kill_tree
 
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.exchange import Exchange
@@ -117,16 +117,7 @@ class _Organization:
     def __init__(self, sandbox: Sandbox, folder: Path, count: int) -> None:
         self._sandbox = sandbox
         self._tenant: Tenant = sandbox.new_tenant()
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
-            "PROVISION_DATA": str(folder),
-            "SSL_CERT_FILE": str(sandbox.ca_file),
-            "REQUESTS_CA_BUNDLE": str(sandbox.ca_file),
-            "ARM_METADATA_HOSTNAME": sandbox.base_url.removeprefix("https://"),
-            "ARM_TENANT_ID": self._tenant.tenant_id,
-            "ARM_CLIENT_ID": self._tenant.admin_client_id,
-            "ARM_CLIENT_SECRET": self._tenant.admin_client_secret,
-        }
+        self._environment = environment(sandbox, folder, self._tenant)
         seeded = len(self.run("enable", "--all", "--yes").document["changed"])  # the tenant's own users
         rooms = sum(1 for row in self.run("status").document["mailboxes"] if row["obstacle"])
         people = sandbox.new_people(

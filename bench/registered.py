@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from trial import GRAPH, token
 
 from provision.app import ownership
 from provision.app.redirect import redirect_uri
@@ -17,8 +18,6 @@ from provision.fleet.kept import Kept
 from provision.fleet.tenant import Tenant
 from provision.sandbox import Tenant as LocalTenant
 from provision.settings.stack import NAMESPACE, StackSettings
-
-GRAPH = "00000003-0000-0000-c000-000000000000"
 
 
 class Registrar:
@@ -31,8 +30,6 @@ class Registrar:
 
     def __init__(self, base_url: str, verify: Any) -> None:
         self._http = httpx.Client(base_url=base_url, verify=verify, trust_env=False)
-        self._base_url = base_url
-        self._graph: dict[str, str] = {}
 
     def close(self) -> None:
         """Closes the connections."""
@@ -111,16 +108,10 @@ class Registrar:
         )
 
     def _token(self, local: LocalTenant) -> str:
-        answer = self._http.post(
-            f"/{local.tenant_id}/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": local.admin_client_id,
-                "client_secret": local.admin_client_secret,
-                "scope": f"{self._base_url}/.default",
-            },
-        )
-        return str(answer.raise_for_status().json()["access_token"])
+        found = token(self._http, local.tenant_id, local.admin_client_id, local.admin_client_secret)
+        if found is None:
+            raise RuntimeError(f"{local.domain} refuses its admin application")
+        return found
 
     def _get(self, headers: dict[str, str], path: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = self._http.get(f"/v1.0{path}", headers=headers).raise_for_status().json()["value"]

@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[1]
 PROVISION = Path(sys.executable).with_name("provision")
 NAME = "CLOUDEX TMS Email Integration"
 GRAPH = "00000003-0000-0000-c000-000000000000"
+AUTOMATION = "Sandbox automation"
+"""The application that is in every local tenant from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,7 @@ class Trial:
         shutil.copy(ROOT / "Pulumi.yaml", folder)
         shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / ".venv").symlink_to(Path(sys.prefix))
-        trusted = str(sandbox.ca_file)
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
-            "PROVISION_DATA": str(folder / "data"),
-            "PROVISION_AZUREAD_PLUGIN": plugin,
-            "SSL_CERT_FILE": trusted,
-            "REQUESTS_CA_BUNDLE": trusted,
-            "ARM_METADATA_HOSTNAME": sandbox.base_url.removeprefix("https://"),
-            "ARM_TENANT_ID": self.tenant.tenant_id,
-            "ARM_CLIENT_ID": self.tenant.admin_client_id,
-            "ARM_CLIENT_SECRET": self.tenant.admin_client_secret,
-        }
-        if home := os.environ.get("PULUMI_HOME"):
-            self.environment["PULUMI_HOME"] = home
+        self.environment = environment(sandbox, folder / "data", self.tenant) | {"PROVISION_AZUREAD_PLUGIN": plugin}
         self._http = httpx.Client(base_url=sandbox.base_url, verify=trusting(sandbox), trust_env=False)
 
     def close(self) -> None:
@@ -184,16 +173,7 @@ class Trial:
 
     def token(self, client_id: str, secret: str) -> str | None:
         """An access token for Microsoft Graph, or None when Entra refuses the secret."""
-        answer = self._http.post(
-            f"/{self.tenant.tenant_id}/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": client_id,
-                "client_secret": secret,
-                "scope": f"{self.sandbox.base_url}/.default",
-            },
-        )
-        return answer.json()["access_token"] if answer.status_code == 200 else None
+        return token(self._http, self.tenant.tenant_id, client_id, secret)
 
     def get(self, path: str) -> list[dict[str, Any]]:
         """All items of a Graph collection, read as the admin application."""
@@ -242,23 +222,8 @@ class Trial:
 
     def add_certificate(self, client_id: str, name: str) -> str:
         """A certificate that somebody else made, in a registration that has none; returns its key id."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.now(UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(who)
-            .issuer_name(who)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=900))
-            .sign(key, hashes.SHA256())
-        )
-        der = base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
-        row = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": der, "displayName": name}
         path = f"/applications(appId='{client_id}')"
-        self.request("PATCH", path, {"keyCredentials": [row]}).raise_for_status()
+        self.request("PATCH", path, {"keyCredentials": [foreign_certificate(name)]}).raise_for_status()
         (listed,) = self.request("GET", path).raise_for_status().json()["keyCredentials"]
         return str(listed["keyId"])
 
@@ -271,7 +236,7 @@ class Trial:
 
     def found(self) -> Found:
         """Counts what the tenant holds and tries the stack's secret."""
-        applications = [app for app in self.get("/applications?$top=999") if app["displayName"] != "Sandbox automation"]
+        applications = [app for app in self.get("/applications?$top=999") if app["displayName"] != AUTOMATION]
         ids = {app["appId"] for app in applications}
         principals = [sp for sp in self.get("/servicePrincipals?$top=999") if sp["appId"] in ids]
         grants = [g for sp in principals for g in self.get(f"/oauth2PermissionGrants?$filter=clientId eq '{sp['id']}'")]
@@ -284,6 +249,73 @@ class Trial:
             secrets=sum(len(app["passwordCredentials"]) for app in applications),
             working=int(works and str(outputs["clientId"]) in ids),
         )
+
+
+def environment(sandbox: Sandbox, data: Path, tenant: Tenant | None = None) -> dict[str, str]:
+    """This process's environment for commands on a local server: nothing of another sign-in, engine or cloud in it.
+
+    Args:
+        sandbox: the server.
+        data: PROVISION_DATA.
+        tenant: the one to sign in to, as its admin application; without it no tenant and no cloud is named.
+    """
+    trusted = str(sandbox.ca_file)
+    variables = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
+        "PROVISION_DATA": str(data),
+        "SSL_CERT_FILE": trusted,
+        "REQUESTS_CA_BUNDLE": trusted,
+    }
+    if home := os.environ.get("PULUMI_HOME"):
+        variables["PULUMI_HOME"] = home
+    if tenant is not None:
+        variables |= {
+            "ARM_METADATA_HOSTNAME": sandbox.base_url.removeprefix("https://"),
+            "ARM_TENANT_ID": tenant.tenant_id,
+            "ARM_CLIENT_ID": tenant.admin_client_id,
+            "ARM_CLIENT_SECRET": tenant.admin_client_secret,
+        }
+    return variables
+
+
+def token(http: httpx.Client, tenant_id: str, client_id: str, secret: str) -> str | None:
+    """An application's access token for Microsoft Graph, or None when Entra refuses the secret.
+
+    Args:
+        http: a client whose base URL is the local server's.
+        tenant_id: the tenant.
+        client_id: the application.
+        secret: its client secret.
+    """
+    answer = http.post(
+        f"/{tenant_id}/oauth2/v2.0/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": secret,
+            "scope": f"{str(http.base_url).rstrip('/')}/.default",
+        },
+    )
+    return str(answer.json()["access_token"]) if answer.status_code == 200 else None
+
+
+def foreign_certificate(name: str) -> dict[str, Any]:
+    """A certificate that this toolkit did not make, as a row of ``keyCredentials``."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=900))
+        .sign(key, hashes.SHA256())
+    )
+    der = base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
+    return {"type": "AsymmetricX509Cert", "usage": "Verify", "key": der, "displayName": name}
 
 
 def trusting(sandbox: Sandbox) -> ssl.SSLContext:

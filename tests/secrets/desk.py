@@ -6,7 +6,6 @@ all but name: it knows only what is on disk.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,9 +15,7 @@ from typing import Any
 import httpx
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CertificateCredential, ClientSecretCredential
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from trial import foreign_certificate
 
 from provision.journal import Entry, Store, open_store
 from provision.journal.lease import Lease, peek
@@ -166,25 +163,6 @@ class Desk:
         except ClientAuthenticationError as refused:
             assert _UNKNOWN[self.kind] in str(refused)
             return False
-
-
-def foreign_certificate(name: str) -> dict[str, Any]:
-    """A certificate that this toolkit did not make, as a row of ``keyCredentials``."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(who)
-        .issuer_name(who)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=900))
-        .sign(key, hashes.SHA256())
-    )
-    der = base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
-    return {"type": "AsymmetricX509Cert", "usage": "Verify", "key": der, "displayName": name}
 
 
 def value_in(sink: Sink) -> str:

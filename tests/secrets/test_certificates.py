@@ -21,8 +21,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from desk import Desk, foreign_certificate, value_in
+from desk import Desk, value_in
 from entra_tenant import Entra
+from trial import foreign_certificate
 
 from provision.errors import InvalidInput, NotDelivered, SignInFailed, WouldOverwrite
 from provision.journal.lease import Lease

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from registered import Registrar
-from trial import Trial
+from trial import Trial, environment, token
 
 from provision.fleet import audit as audits
 from provision.fleet.audit import audit
@@ -81,16 +80,8 @@ class Customers:
         local = self.locals[self.rows[0].key]
         context = ssl.create_default_context(cafile=str(self.sandbox.ca_file))
         with httpx.Client(base_url=self.sandbox.base_url, verify=context, trust_env=False) as http:
-            token = http.post(
-                f"/{local.tenant_id}/oauth2/v2.0/token",
-                data={
-                    "grant_type": "client_credentials",
-                    "client_id": local.admin_client_id,
-                    "client_secret": local.admin_client_secret,
-                    "scope": f"{self.sandbox.base_url}/.default",
-                },
-            ).json()["access_token"]
-            answer = http.request(method, f"/v1.0{path}", json=body, headers={"Authorization": f"Bearer {token}"})
+            bearer = token(http, local.tenant_id, local.admin_client_id, local.admin_client_secret)
+            answer = http.request(method, f"/v1.0{path}", json=body, headers={"Authorization": f"Bearer {bearer}"})
             answer.raise_for_status()
             return answer.json() if answer.content else {}
 
@@ -389,13 +380,7 @@ def test_what_the_engine_makes_is_unchanged_and_what_it_is_to_mend_is_drift(
     customers: Customers, tmp_path: Path
 ) -> None:
     row = customers.add("contoso")
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "AZURE_", "PULUMI_"))},
-        **customers.environment,
-        "PROVISION_DATA": str(tmp_path),
-        "SSL_CERT_FILE": str(customers.sandbox.ca_file),
-        "REQUESTS_CA_BUNDLE": str(customers.sandbox.ca_file),
-    }
+    environ = environment(customers.sandbox, tmp_path) | customers.environment
     with closing(open_fleet_store(f"sqlite:///{tmp_path}/fleet.db", environ=environ)) as store:
 
         def up() -> Outcome:
