@@ -5,6 +5,7 @@ Besides: the real SDKs as clients of that tenant (``admin``, ``graph``, ``api``)
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ from provision.settings.endpoints import Endpoints, read_metadata
 
 pytest_plugins = ["stores"]
 """The servers of ``tests/servers/stores.py``, started where a test asks for one."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many processes again as there are cores: a test waits a third of its time, for a lease, a lag, a hang."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture(scope="session")
