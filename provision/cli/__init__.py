@@ -43,12 +43,23 @@ _COMMANDS = (
 )
 
 
+class _Version(argparse.Action):
+    """Prints the installed version, which is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"provision {version('provision')}")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; ``docs/`` and shell completion are made from it."""
     parser = argparse.ArgumentParser(
         prog="provision",
         description="Gets business mail out of Microsoft 365 without a click in a portal.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="the version, and nothing else")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in _COMMANDS:
         module.add_commands(subparsers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,13 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(
     said = capsys.readouterr().err
     assert said.startswith("provision: ")
     assert "cache" in said
+
+
+def test_the_version_is_the_installed_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"provision {importlib.metadata.version('provision')}\n"
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "y\n", "contoso2\n"])
