@@ -36,7 +36,7 @@ def add_commands(commands: Any) -> None:
     form = parser.add_argument_group("form")
     form.add_argument("--html", type=Path, metavar="FILE", help="one page that opens without a network, into a file")
     form.add_argument("--json", action="store_true", help="as one JSON object")
-    form.add_argument("--csv", type=Path, metavar="FILE", help="a row for each tenant and action, into a file")
+    form.add_argument("--csv", type=Path, metavar="FILE", help="a row for each finding and failure, into a file")
     form.add_argument("--junit", type=Path, metavar="FILE", help="a JUnit report into a file, for CI")
 
 

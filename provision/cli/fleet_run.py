@@ -55,7 +55,7 @@ def add_commands(commands: Any) -> None:
         _add_how(parser, action)
         form = parser.add_argument_group("form")
         form.add_argument("--json", action="store_true", help="as one JSON object, every tenant in it")
-        form.add_argument("--csv", type=Path, metavar="FILE", help="a row for each tenant into a CSV file, too")
+        form.add_argument("--csv", type=Path, metavar="FILE", help="a row for each finding or failure, into a file")
         form.add_argument("--junit", type=Path, metavar="FILE", help="a JUnit report into a file, too, for CI")
 
 

@@ -1,19 +1,23 @@
 """A run's outcomes for other programs: rows for a spreadsheet, and a JUnit report for CI that shows tests.
 
-Owns: the forms. Does not own: where they go (``cli``). Every outcome is taken once, in turn.
+Owns: the forms; both say all that was found, and what to do about it. Does not own: where they go (``cli``). Every
+outcome is taken once, in turn.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from provision.fleet.outcome import Outcome
+from provision.fleet.outcome import Finding, Outcome
 
-COLUMNS = ("key", "action", "status", "verdict", "tenantId", "clientId", "secretEnds", "kind", "message", "remedy")
+_OF_TENANT = ("key", "action", "status", "verdict", "tenantId", "clientId", "secretEnds")
+_OF_ROW = ("kind", "severity", "rule", "message", "remedy")
+COLUMNS = (*_OF_TENANT, *_OF_ROW)
+"""``kind`` is a failure's class; ``severity`` and ``rule`` are a finding's."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet takes for a formula (OWASP, "CSV Injection")."""
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,14 +37,27 @@ def why(outcome: Outcome) -> str:
 
 
 def write_csv(outcomes: Iterable[Outcome], into: TextIO) -> None:
-    """One row for each tenant; a cell that a spreadsheet would take for a formula begins with an apostrophe."""
+    """One row for each failure and for each finding; one for a tenant that has neither.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     writer = csv.writer(into)
     writer.writerow(COLUMNS)
     for one in outcomes:
-        failure = one.failure
-        values = (one.key, one.action, one.status, one.verdict, one.tenant_id, one.client_id, one.secret_ends)
-        told = (failure.kind if failure else None, why(one), failure.remedy if failure else None)
-        writer.writerow([_cell(value or "") for value in (*values, *told)])
+        tenant = (one.key, one.action, one.status, one.verdict, one.tenant_id, one.client_id, one.secret_ends)
+        for said in _said(one):
+            writer.writerow([_cell(value or "") for value in (*tenant, *said)])
+
+
+def _said(outcome: Outcome) -> Iterator[tuple[str, ...]]:
+    """What there is to say about an outcome, each as the columns ``_OF_ROW``."""
+    failure = outcome.failure
+    if failure is not None:
+        yield failure.kind, "", "", failure.message, failure.remedy
+    for finding in outcome.findings:
+        yield "", finding.severity, finding.rule, finding.message, finding.remedy
+    if failure is None and not outcome.findings:
+        yield "", "", "", why(outcome), ""
 
 
 def _cell(value: str) -> str:
@@ -61,18 +78,22 @@ def junit(name: str, outcomes: Iterable[Outcome]) -> str:
         case = SubElement(suite, "testcase", classname=name.replace(" ", "."), name=one.key, time=f"{one.seconds:.3f}")
         tests, seconds = tests + 1, seconds + one.seconds
         errors = [finding for finding in one.findings if finding.severity == "error"]
+        told = one.findings
         if one.failure is not None:
             text = f"{one.failure.message}\n{one.failure.remedy}"
             SubElement(case, "failure", message=_clean(one.failure.message), type=one.failure.kind).text = _clean(text)
             failures += 1
         elif errors:
-            text = "\n".join(f"{finding.rule}: {finding.message} {finding.remedy}".strip() for finding in errors)
-            SubElement(case, "failure", message=_clean(errors[0].message), type=errors[0].rule).text = _clean(text)
+            text = _lines(errors)
+            SubElement(case, "failure", message=_clean(errors[0].message), type=_clean(errors[0].rule)).text = text
+            told = tuple(finding for finding in one.findings if finding not in errors)
             failures += 1
         elif one.status == "not-tried":
             SubElement(case, "skipped", message=_clean(why(one)))
             skipped += 1
-        elif said := why(one):
+        if said := _lines(told):
+            SubElement(case, "system-out").text = said
+        elif not len(case) and (said := why(one)):
             SubElement(case, "system-out").text = _clean(said)
     counts = {"tests": tests, "failures": failures, "skipped": skipped, "errors": 0}
     for key, count in counts.items():
@@ -81,6 +102,10 @@ def junit(name: str, outcomes: Iterable[Outcome]) -> str:
     root = Element("testsuites", name=_clean(name))
     root.append(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _lines(findings: Iterable[Finding]) -> str:
+    return _clean("\n".join(f"{one.rule}: {one.message} {one.remedy}".strip() for one in findings))
 
 
 def _clean(text: str) -> str:

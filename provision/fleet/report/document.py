@@ -20,7 +20,13 @@ def document(view: View) -> Iterator[str]:
         "counts": view.counts,
         "drifted": [row.key for row in view.drifted],
         "rules": [
-            {"rule": one.rule, "severity": one.severity, "example": one.example.message, "tenants": one.keys}
+            {
+                "rule": one.rule,
+                "severity": one.severity,
+                "example": one.example.message,
+                "remedy": one.example.remedy,
+                "tenants": one.keys,
+            }
             for one in view.rules()
         ],
         "failures": [

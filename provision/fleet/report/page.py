@@ -40,7 +40,7 @@ _SHOWN = 12
 _CAUSES = 100
 _ROW, _LABEL, _WIDTH = 24, 116, 360
 _SAID = 4
-"""Sentences in a row of the table."""
+"""Sentences that a row of the table shows at once."""
 
 
 def page(view: View) -> Iterator[str]:
@@ -232,14 +232,23 @@ def _row(row: Row) -> str:
 
 
 def _said(row: Row) -> str:
-    said = [f"{escape(one.outcome.action)}: {escape(failure.message)}" for one, failure in row.failures]
+    """What there is to say about a tenant: the first sentences at once; the others, and every remedy, folded in."""
+    said = [
+        (f"{escape(one.outcome.action)}: {escape(failure.message)}", "", failure.remedy)
+        for one, failure in row.failures
+    ]
     if row.verdict not in ("", "unchanged"):
-        said.append(escape(row.verdict))
-    said += [f"<code>{escape(finding.rule)}</code> {escape(finding.message)}" for finding in row.findings]
+        said.append((escape(row.verdict), "", ""))
+    for finding in row.findings:
+        rule = f"<code>{escape(finding.rule)}</code> "
+        said.append((f"{rule}{escape(finding.message)}", rule, finding.remedy))
     if not said and row.state == "changed":
-        said.append(escape(why(row.standing[0].outcome)))
-    more = [f"and {len(said) - _SAID} more"] if len(said) > _SAID else []
-    return "".join(f"<p>{one}" for one in [*said[:_SAID], *more])
+        said.append((escape(why(row.standing[0].outcome)), "", ""))
+    folded = [f"{name}{escape(remedy)}" for _, name, remedy in said[:_SAID] if remedy]
+    folded += [f"{sentence} {escape(remedy)}" for sentence, _, remedy in said[_SAID:]]
+    more = f"And {len(said) - _SAID} more; what to do" if len(said) > _SAID else "What to do"
+    shown = "".join(f"<p>{sentence}" for sentence, _, _ in said[:_SAID])
+    return shown + (f"<details><summary>{more}</summary><p>{'<p>'.join(folded)}</details>" if folded else "")
 
 
 def _time(moment: datetime | None) -> str:

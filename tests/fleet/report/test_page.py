@@ -170,6 +170,26 @@ def test_the_table_sorts_and_filters(browser: Browser, tmp_path: Path) -> None:
     assert browser.find("#words").get_property("value") == "redirect-web"
 
 
+def test_every_finding_of_a_tenant_and_its_remedy_stand_in_its_row(browser: Browser, tmp_path: Path) -> None:
+    many = tuple(Finding(f"rule-{n}", "error", f"Thing {n} is another.", f"Put {n} right.") for n in range(7))
+    one = row("a", "pending")
+    said = replace(one.standing[0], outcome=replace(one.standing[0].outcome, findings=many))
+    refused = row("b", "failed", text="It is not permitted.")
+    opened(browser, tmp_path, fleet(replace(one, standing=(said,)), refused))
+    cells = browser.driver.execute_script(
+        "return [...document.querySelectorAll('#tenants tbody tr')].map(row => row.cells[2].textContent)"
+    )
+    for n in range(7):
+        assert cells[0].count(f"Thing {n} is another.") == 1
+        assert cells[0].count(f"Put {n} right.") == 1
+    assert "And 4 more; what to do" in cells[0]
+    assert cells[1] == "audit: It is not permitted.What to doIt is not permitted."
+    folded = "return !document.querySelector('#tenants details p').checkVisibility()"
+    assert browser.driver.execute_script(folded)
+    browser.find("#tenants summary").click()
+    assert not browser.driver.execute_script(folded)
+
+
 def test_everything_stands_there_without_the_script(browser: Browser, tmp_path: Path) -> None:
     browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

@@ -135,7 +135,7 @@ def test_the_json_says_the_same(store: FleetStore) -> None:
         {"failed": 1, "pending": 1, "not-tried": 1},
         ["b"],
     )
-    assert told["rules"][0]["tenants"] == ["b"]
+    assert (told["rules"][0]["tenants"], told["rules"][0]["remedy"]) == (["b"], WEB.remedy)
     assert told["failures"][0] | {"tenants": ["a"], "kind": "NotPermitted"} == told["failures"][0]
     first, second, third = told["tenants"]
     assert (first["key"], first["state"], third["latest"]) == ("a", "failed", [])
