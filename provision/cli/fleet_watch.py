@@ -52,7 +52,14 @@ def add_commands(commands: Any) -> None:
     what.add_argument("--at-once", type=int, default=32, choices=range(1, 257), metavar="N", help="tenants (32)")
     what.add_argument("--keep", type=int, metavar="N", help="after each audit take away all but N runs of each action")
     whom = parser.add_argument_group("who is told, besides standard output (docs/fleet-watch.md)")
-    whom.add_argument("--webhook", action="append", default=[], metavar="URL", help="a signed message; may be repeated")
+    whom.add_argument(
+        "--webhook",
+        action="append",
+        default=[],
+        metavar="PLACE",
+        help="a signed message to the address in env:NAME or file:/path, or to https://… where it is no secret; may be "
+        "repeated (default: PROVISION_ALERT_WEBHOOK)",
+    )
     whom.add_argument("--mail-to", action="append", default=[], metavar="ADDRESS", help="mail; may be repeated")
     whom.add_argument("--mail-from", metavar="ADDRESS", help="the sender")
     whom.add_argument("--mail-relay", metavar="URL", help="smtp://host:587 (STARTTLS) or smtps://host:465")
@@ -118,14 +125,14 @@ def _looking(arguments: argparse.Namespace, store: FleetStore, run: Run) -> Look
 
 
 def _channels(arguments: argparse.Namespace) -> list[Channel]:
-    from provision.fleet.alerts import open_mail, open_webhook
+    from provision.fleet.alerts import open_mail, open_webhooks
 
     mail = (arguments.mail_from, arguments.mail_relay)
     if any(mail) != bool(arguments.mail_to) or any(mail) != all(mail):
         raise Usage(
             "Mail needs a relay, a sender and at least one recipient.", remedy="--mail-relay, --mail-from, --mail-to."
         )
-    channels: list[Channel] = [open_webhook(url) for url in dict.fromkeys(arguments.webhook)]
+    channels: list[Channel] = [*open_webhooks(arguments.webhook)]
     if arguments.mail_to:
         channels.append(open_mail(arguments.mail_relay, arguments.mail_from, arguments.mail_to))
     return channels

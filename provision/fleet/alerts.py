@@ -25,10 +25,13 @@ from provision.secrets.https import ask, origin
 from provision.secrets.signed import signer, signing_keys
 from provision.settings.endpoints import tls_context, unreachable
 
-KEY = "PROVISION_ALERT_KEY"
+WEBHOOK, KEY = "PROVISION_ALERT_WEBHOOK", "PROVISION_ALERT_KEY"
 USER, PASSWORD = "PROVISION_ALERT_SMTP_USER", "PROVISION_ALERT_SMTP_PASSWORD"
 _SECONDS = 30.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MADE_UP = re.compile(r"(?=[A-Za-z0-9]*[0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{12,}")
+"""What a machine has made up, as in the addresses that Slack and Discord hand out: letters and digits in one piece."""
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -83,13 +86,12 @@ class Channel(Protocol):
 class Webhook:
     """An address that takes signed messages."""
 
-    url: str
+    url: str = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
         """See ``Channel``."""
-        # Many receivers take a word in the path or the query as the sender's right to send.
         return f"webhook {origin(self.url)} (address {hashlib.sha256(self.url.encode()).hexdigest()[:8]})"
 
     def send(self, message: Message) -> None:
@@ -181,14 +183,56 @@ class Mail:
             yield relay
 
 
-def open_webhook(url: str, environ: Mapping[str, str] = os.environ) -> Webhook:
-    """The webhook at an address.
+def open_webhooks(given: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[Webhook]:
+    """The webhooks of a command.
+
+    Many receivers take a word in the address as the right to send. So an address may be a secret, and then it comes by
+    environment or by a private file, never by an argument, which every process of the machine can read.
+
+    Args:
+        given: what the command line says: ``env:NAME``, ``file:/path``, or an address without such a word.
+        environ: where ``env:`` looks; ``PROVISION_ALERT_WEBHOOK``, or the file that the variable with ``_FILE`` names,
+            has further addresses, separated by blanks.
 
     Raises:
-        InvalidInput: the address is not https, or the key is not there or not written as keys are.
+        InvalidInput: an address is not https, or belongs into the environment; there is none where one should be; or
+            the key is not there or not written as keys are. No address is told.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+    places = [*given]
+    places += [f"env:{WEBHOOK}"] * bool(environ.get(WEBHOOK))
+    places += [f"file:{file}" for file in [environ.get(f"{WEBHOOK}_FILE")] if file]
+    return [_webhook(url, environ) for url in dict.fromkeys(url for place in places for url in _at(place, environ))]
+
+
+def _at(place: str, environ: Mapping[str, str]) -> list[str]:
+    """The addresses at a place."""
+    kind, _, rest = place.partition(":")
+    if kind == "env":
+        found = environ.get(rest, "") if _VARIABLE.fullmatch(rest) else ""
+        what = f"the environment variable {rest}" if _VARIABLE.fullmatch(rest) else "the variable after env:"
+    elif kind == "file" and "://" not in rest:
+        found, what = read_key_file(Path(rest), "the webhook's file"), rest
+    else:
+        if _MADE_UP.search(place) or set("?#@") & set(place):
+            raise InvalidInput(
+                "The address of --webhook looks as if it held the right to send, and a command line can be read by "
+                "every process of the machine.",
+                remedy=f"Put it into {WEBHOOK}, or name its place: --webhook env:NAME, --webhook file:/path. Have the "
+                "receiver make another one: this one was seen.",
+            )
+        return [place]
+    if not found.split():
+        raise InvalidInput(f"There is no webhook's address in {what}.", remedy="Write it there: https://host/path")
+    return found.split()
+
+
+def _webhook(url: str, environ: Mapping[str, str]) -> Webhook:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         raise InvalidInput("The webhook's address is not https:// with a host.", remedy="For example https://host/path")
     try:
         signing_keys(KEY, environ)

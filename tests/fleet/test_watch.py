@@ -23,12 +23,12 @@ import pytest
 import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook as Standard
 from tls_server import Reply, Request, TlsServer
 
 from provision.errors import InvalidInput, NotDelivered, SignInFailed, Unreachable
 from provision.fleet import watch
-from provision.fleet.alerts import Alert, Message, open_mail, open_webhook
+from provision.fleet.alerts import Alert, Message, Webhook, open_mail, open_webhooks
 from provision.fleet.coordinator import Ended
 from provision.fleet.outcome import Failure, Finding, Outcome
 from provision.fleet.store import FleetStore, LeaseLost, Run, open_fleet_store
@@ -39,6 +39,8 @@ from provision.sandbox.tls import Certificates
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 MONTH = timedelta(days=30)
+WORD = "0123456789abcdef"
+"""In the webhook's address: the right to send."""
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 WEB = Finding("redirect-web", "error", "The redirect is another.", "provision fleet up --only a")
 NAME = Finding("name", "warning", "The name is another.")
@@ -430,7 +432,7 @@ class Receiver:
         status = self.status.pop(0) if len(self.status) > 1 else self.status[0]
         self.ids.append(request.headers["webhook-id"])
         self.arrived()
-        self.events.append(Webhook(KEY).verify(request.body, dict(request.headers)))
+        self.events.append(Standard(KEY).verify(request.body, dict(request.headers)))
         return Reply(status)
 
 
@@ -439,6 +441,11 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
     made = Receiver(tmp_path / "tls")
     with made.server:
         yield made
+
+
+def open_webhook(place: str, environ: dict[str, str]) -> Webhook:
+    (opened,) = open_webhooks([place], environ)
+    return opened
 
 
 def test_a_webhook_takes_a_signed_message_and_is_asked_again_when_busy(receiver: Receiver) -> None:
@@ -464,13 +471,69 @@ def test_a_webhook_takes_a_signed_message_and_is_asked_again_when_busy(receiver:
 
 def test_a_webhooks_name_tells_one_address_from_another_and_no_secret_in_it() -> None:
     """It is kept in the store and told to whoever reads the log."""
-    environ = {"PROVISION_ALERT_KEY": KEY}
-    one, same, other = (
-        open_webhook(f"https://there.example/hook/{word}?sig={word}", environ).name for word in ("hush", "hush", "hu5h")
-    )
+
+    def opened(word: str) -> Webhook:
+        environ = {"PROVISION_ALERT_KEY": KEY, "HOOK": f"https://there.example/hook/{word}?sig={word}"}
+        return open_webhook("env:HOOK", environ)
+
+    one, same, other = (opened(word).name for word in ("hush", "hush", "hu5h"))
     assert one == same != other
     assert one.startswith("webhook https://there.example ")
-    assert "hush" not in one
+    assert "hush" not in one + repr(opened("hush"))
+
+
+SLACK = "https://hooks.slack.example/services/T0123/B0123/aB3dE5gH7jK9mN1pQ3sT5vW7"
+
+
+def test_an_address_comes_from_the_environment_or_a_private_file(tmp_path: Path) -> None:
+    file = tmp_path / "hook"
+    file.write_text(f"{SLACK}\nhttps://second.example/x?sig=1\n")
+    file.chmod(0o600)
+    environ = {"PROVISION_ALERT_KEY": KEY, "HOOK": SLACK}
+    assert [one.url for one in open_webhooks(["env:HOOK"], environ)] == [SLACK]
+    both = [SLACK, "https://second.example/x?sig=1"]
+    assert [one.url for one in open_webhooks([f"file:{file}", "env:HOOK"], environ)] == both
+    assert [one.url for one in open_webhooks([], environ | {"PROVISION_ALERT_WEBHOOK_FILE": str(file)})] == both
+    given = environ | {"PROVISION_ALERT_WEBHOOK": both[1]}
+    assert [one.url for one in open_webhooks(["https://plain.example/fleet"], given)] == [
+        "https://plain.example/fleet",
+        both[1],
+    ]
+    assert open_webhooks([], environ) == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        SLACK,
+        "https://prod-1.logic.example/workflows/x?sig=hush",
+        "https://me:hush@there.example/",
+        "https://there.example/hook/7f9c2ba4-0d1e-4c57-9c43-6f2f0a3b8f11",
+        "https://discord.example/api/webhooks/1/a_1-aB3dE5gH7jK9mN1pQ3sT5vW7",
+        "env:MISSING",
+        "env:https://there.example/hush",
+        "env:",
+        "file:https://there.example/hush?sig=hush",
+        "file:/nowhere/hook",
+        "there.example/hush",
+        "https://[hush",
+        "https://there.example:hush/",
+        "http://there.example/hush",
+        "",
+    ],
+)
+def test_an_address_that_is_not_right_or_not_in_its_place_is_refused_and_not_told(place: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        open_webhooks([place], {"PROVISION_ALERT_KEY": KEY})
+    assert "hush" not in str(refused.value)
+    assert "aB3dE5" not in str(refused.value)
+
+
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text(SLACK)
+    (tmp_path / "hook").chmod(0o644)
+    with pytest.raises(InvalidInput, match="can be read or written by others"):
+        open_webhooks([f"file:{tmp_path}/hook"], {"PROVISION_ALERT_KEY": KEY})
 
 
 # The command, against the local tenant.
@@ -483,6 +546,7 @@ def project(sandbox: Sandbox, tmp_path: Path, receiver: Receiver, relay: Relay) 
     both.write_text("".join(file.read_text() for file in (sandbox.ca_file, receiver.server.ca_file, relay.ca_file)))
     environ = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "share"), "SSL_CERT_FILE": str(both)}
     environ |= relay.environ | {"SSL_CERT_FILE": str(both), "PROVISION_ALERT_KEY": KEY}
+    environ["HOOK"] = f"{receiver.server.url}/hook/{WORD}"
     environ["PROVISION_FLEET_STORE"] = f"sqlite://{tmp_path}/data/fleet.db"
     rows, credentials = [], {}
     for key in ("a", "b"):
@@ -497,10 +561,10 @@ def project(sandbox: Sandbox, tmp_path: Path, receiver: Receiver, relay: Relay) 
     return environ
 
 
-def command(receiver: Receiver, relay: Relay, *more: str) -> list[str]:
+def command(relay: Relay, *more: str) -> list[str]:
     mail = ["--mail-relay", relay.url, "--mail-from", "watch@msp.example", "--mail-to", "ops@msp.example"]
     return [
-        *(sys.executable, "-m", "provision", "fleet", "watch", "--webhook", f"{receiver.server.url}/hook"),
+        *(sys.executable, "-m", "provision", "fleet", "watch", "--webhook", "env:HOOK"),
         *(*mail, *more),
     ]
 
@@ -510,7 +574,7 @@ def test_the_command_tells_what_changed_between_two_audits(
 ) -> None:
     def once(**environ: str) -> tuple[int, str]:
         done = subprocess.run(
-            command(receiver, relay, "--once"),
+            command(relay, "--once"),
             cwd=tmp_path,
             env={**project, **environ},
             capture_output=True,
@@ -540,12 +604,27 @@ def test_the_command_tells_what_changed_between_two_audits(
     assert [letter["Subject"] for letter in relay.letters][2:] == ["Fleet north: 1 drift"]
     assert KEY not in out
     assert "pass word" not in out
+    assert WORD not in out
+    told = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("fleet.db*"))
+    assert told
+    assert WORD.encode() not in told
+
+
+def test_an_address_with_a_word_on_the_command_line_is_refused(
+    project: dict[str, str], tmp_path: Path, receiver: Receiver
+) -> None:
+    words = [sys.executable, "-m", "provision", "fleet", "watch", "--once", "--webhook", project["HOOK"]]
+    done = subprocess.run(words, cwd=tmp_path, env=project, capture_output=True, text=True, check=False)
+    assert done.returncode == InvalidInput.exit_code, done.stderr
+    assert "PROVISION_ALERT_WEBHOOK" in done.stderr
+    assert WORD not in done.stderr + done.stdout
+    assert receiver.ids == []
 
 
 def test_the_watcher_is_one_and_ends_by_sigterm(
     project: dict[str, str], tmp_path: Path, receiver: Receiver, relay: Relay
 ) -> None:
-    words = command(receiver, relay, "--every", "1m")
+    words = command(relay, "--every", "1m")
     watcher = subprocess.Popen(
         words, cwd=tmp_path, env=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -575,7 +654,7 @@ def test_a_watcher_killed_while_it_tells_tells_the_same_again_and_nothing_is_los
         process[0].kill()
 
     receiver.arrived = kill
-    words = command(receiver, relay, "--once")
+    words = command(relay, "--once")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process.append(subprocess.Popen(words, cwd=tmp_path, env=project, **quiet))
     assert process[0].wait(timeout=60) == -signal.SIGKILL
