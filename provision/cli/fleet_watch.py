@@ -134,7 +134,7 @@ def _channels(arguments: argparse.Namespace) -> list[Channel]:
         )
     channels: list[Channel] = [*open_webhooks(arguments.webhook)]
     if arguments.mail_to:
-        channels.append(open_mail(arguments.mail_relay, arguments.mail_from, arguments.mail_to))
+        channels += open_mail(arguments.mail_relay, arguments.mail_from, arguments.mail_to)
     return channels
 
 

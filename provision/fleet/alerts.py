@@ -113,19 +113,22 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Mail:
-    """Mail over a relay, by SMTP with TLS from its first word or by STARTTLS; never without."""
+    """Mail to one person over a relay, by SMTP with TLS from its first word or by STARTTLS; never without.
+
+    A letter for several would be sent again to all of them when the relay takes it for some and refuses the others.
+    """
 
     host: str
     port: int
     implicit_tls: bool
     sender: str
-    to: tuple[str, ...]
+    to: str
     environ: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
         """See ``Channel``."""
-        return f"mail {' '.join(self.to)}"
+        return f"mail {self.to}"
 
     def send(self, message: Message) -> None:
         """See ``Channel``."""
@@ -133,13 +136,13 @@ class Mail:
         where = f"The mail relay {self.host}:{self.port}"
         try:
             with self._connected() as relay:
-                refused = relay.send_message(letter, from_addr=self.sender, to_addrs=list(self.to))
+                relay.send_message(letter, from_addr=self.sender, to_addrs=[self.to])
         except smtplib.SMTPAuthenticationError as error:
             raise SignInFailed(
                 f"{where} does not accept the sign-in: {_said(error)}.", remedy=f"Correct {USER} and {PASSWORD}."
             ) from None
         except smtplib.SMTPRecipientsRefused as error:
-            code, text = next(iter(error.recipients.values()))
+            code, text = error.recipients[self.to]
             raise _not_taken(where, f"{code} {_line(text)}") from None
         except smtplib.SMTPResponseException as error:
             raise _not_taken(where, _said(error)) from None
@@ -148,9 +151,6 @@ class Mail:
         except OSError as error:
             ca_file = self.environ.get("SSL_CERT_FILE")
             raise unreachable(f"smtp://{self.host}:{self.port}", error, ca_file=ca_file) from None
-        if refused:
-            code, text = next(iter(refused.values()))
-            raise _not_taken(where, f"{len(refused)} of {len(self.to)} recipients: {code} {_line(text)}")
 
     def letter(self, message: Message) -> EmailMessage:
         """The message as plain text; nothing in it is a header of its own."""
@@ -161,7 +161,7 @@ class Mail:
         what = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         letter["Subject"] = _line(f"Fleet {message.fleet}: {what}")
         letter["From"] = self.sender
-        letter["To"] = ", ".join(self.to)
+        letter["To"] = self.to
         letter["Date"] = datetime.fromisoformat(message.at)
         letter["Message-ID"] = f"<{message.id}@{self.sender.rpartition('@')[2]}>"
         letter["Auto-Submitted"] = "auto-generated"
@@ -175,12 +175,16 @@ class Mail:
             relay: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=_SECONDS, context=context)
         else:
             relay = smtplib.SMTP(self.host, self.port, timeout=_SECONDS)
-        with relay:
+        try:
             if not self.implicit_tls:
                 relay.starttls(context=context)  # refused when the relay does not offer it
             if user := self.environ.get(USER):
                 relay.login(user, _password(self.environ))
             yield relay
+        finally:
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # what was taken is taken, however they part
+                relay.quit()
+            relay.close()
 
 
 def open_webhooks(given: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[Webhook]:
@@ -244,8 +248,14 @@ def _webhook(url: str, environ: Mapping[str, str]) -> Webhook:
     return Webhook(url, environ)
 
 
-def open_mail(relay: str, sender: str, to: Sequence[str], environ: Mapping[str, str] = os.environ) -> Mail:
-    """Mail over the relay of ``smtp://host:port`` (STARTTLS, port 587) or ``smtps://host:port`` (TLS, port 465).
+def open_mail(relay: str, sender: str, to: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[Mail]:
+    """Mail to each of some people over one relay.
+
+    Args:
+        relay: ``smtp://host:port`` (STARTTLS, port 587) or ``smtps://host:port`` (TLS, port 465).
+        sender: the address it comes from.
+        to: whose it is; each gets a letter.
+        environ: has the sign-in, if the relay wants one.
 
     Raises:
         InvalidInput: the relay or an address cannot be understood, or the password is not there.
@@ -266,7 +276,8 @@ def open_mail(relay: str, sender: str, to: Sequence[str], environ: Mapping[str, 
     if environ.get(USER):
         _password(environ)
     implicit = parts.scheme == "smtps"
-    return Mail(parts.hostname, port or (465 if implicit else 587), implicit, sender, tuple(to), environ)
+    port = port or (465 if implicit else 587)
+    return [Mail(parts.hostname, port, implicit, sender, address, environ) for address in dict.fromkeys(to)]
 
 
 def _password(environ: Mapping[str, str]) -> str:

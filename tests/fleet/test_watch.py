@@ -313,6 +313,9 @@ class Relay:
         context.load_cert_chain(certificates.server_file, certificates.server_key_file)
         self.letters: list[EmailMessage] = []
         self.refuse: str | None = None
+        self.stranger = ""
+        """Whom it does not know."""
+        self.parting = "221 Bye"
         self.controller = Controller(
             self,
             hostname="127.0.0.1",
@@ -327,6 +330,12 @@ class Relay:
     def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=(data.login, data.password) == (b"watch", b"pass word"), handled=False)
 
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:
+        if address == self.stranger:
+            return "550 5.1.1 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         if self.refuse:
             return self.refuse
@@ -334,6 +343,9 @@ class Relay:
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
         return "250 OK"
+
+    async def handle_QUIT(self, _server: Any, _session: Any, _envelope: Any) -> str:
+        return self.parting
 
     @property
     def url(self) -> str:
@@ -371,7 +383,7 @@ MESSAGE = Message(
 
 
 def test_mail_goes_over_tls_with_a_sign_in_and_nothing_becomes_a_header(relay: Relay) -> None:
-    mail = open_mail(relay.url, "watch@msp.example", ["ops@msp.example", "second@msp.example"], relay.environ)
+    (mail,) = open_mail(relay.url, "watch@msp.example", ["ops@msp.example"], relay.environ)
     mail.send(MESSAGE)
     (letter,) = relay.letters
     assert letter["Subject"] == "Fleet north: 1 drift, 1 recovered"
@@ -396,8 +408,34 @@ def test_a_relay_that_refuses_ends_in_one_sentence(
     relay.refuse = refuse
     environ = {name: value for name, value in {**relay.environ, **change}.items() if value}
     with pytest.raises(error, match="localhost"):
-        open_mail(relay.url, "watch@msp.example", ["ops@msp.example"], environ).send(MESSAGE)
+        open_mail(relay.url, "watch@msp.example", ["ops@msp.example"], environ)[0].send(MESSAGE)
     assert relay.letters == []
+
+
+def test_a_relay_that_goes_down_after_it_has_taken_a_letter_has_taken_it(relay: Relay) -> None:
+    relay.parting = "421 4.3.2 going down"
+    (mail,) = open_mail(relay.url, "watch@msp.example", ["ops@msp.example"], relay.environ)
+    mail.send(MESSAGE)
+    assert len(relay.letters) == 1
+
+
+def test_a_recipient_who_is_refused_is_tried_again_alone(fleet: Fleet, relay: Relay) -> None:
+    """Those whose mail was taken have been told; nobody gets the same letter twice."""
+    to = ["first@msp.example", "new@msp.example", "last@msp.example"]
+    relay.stranger = "new@msp.example"
+    fleet.seen = [drifted("a")]
+    for _ in range(2):
+        with fleet.watcher(*open_mail(relay.url, "watch@msp.example", to, relay.environ)) as watcher:
+            ((name, why),) = watcher.round().undelivered
+        assert name == "mail new@msp.example"
+        assert isinstance(why, NotDelivered)
+        assert "550 5.1.1 nobody of that name" in why.message
+    assert sorted(letter["To"] for letter in relay.letters) == ["first@msp.example", "last@msp.example"]
+    relay.stranger = ""
+    with fleet.watcher(*open_mail(relay.url, "watch@msp.example", to, relay.environ)) as watcher:
+        assert watcher.round().undelivered == []
+    assert sorted(letter["To"] for letter in relay.letters) == sorted(to)
+    assert len({letter["Message-ID"] for letter in relay.letters}) == 1
 
 
 @pytest.mark.parametrize(
