@@ -21,7 +21,8 @@ from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
     from provision.fleet.coordinator import Ended
-    from provision.fleet.executors import Executor
+    from provision.fleet.executors import Executor, Lookers
+    from provision.fleet.executors.dask import DaskExecutor
     from provision.fleet.outcome import Action
     from provision.fleet.source import Fleet
     from provision.fleet.store import FleetStore, Run
@@ -74,7 +75,9 @@ def _add_what(parser: argparse.ArgumentParser, action: Action) -> None:
             metavar="SPAN",
             help="tell a secret that ends within this time (30d)",
         )
-        what.add_argument("--at-once", type=_count, default=32, metavar="N", help="tenants looked at at once (32)")
+        what.add_argument(
+            "--at-once", type=_count, default=32, metavar="N", help="tenants looked at at once, by each worker (32)"
+        )
     if action == "rotate":
         what.add_argument("--now", action="store_true", help="rotate although it is not due")
         what.add_argument("--compromised", action="store_true", help="rotate now, and retire what was there at once")
@@ -98,11 +101,10 @@ def _add_how(parser: argparse.ArgumentParser, action: Action) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--store", metavar="URL", help=f"the record of runs: postgres://… or sqlite:///… ({STORE})")
     how.add_argument("--resume", action="store_true", help="go on with the last run of this action that was not ended")
-    if action == "audit":
-        return
-    how.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: its cores)")
-    how.add_argument("--time-limit", type=_seconds, default=900.0, metavar="SECONDS", help="for one tenant (900)")
-    how.add_argument("--attempts", type=_count, default=6, metavar="N", help="tries of one tenant in bad weather (6)")
+    if action != "audit":
+        how.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: its cores)")
+        how.add_argument("--time-limit", type=_seconds, default=900.0, metavar="SECONDS", help="for one tenant (900)")
+        how.add_argument("--attempts", type=_count, default=6, metavar="N", help="tries of one tenant (6)")
     how.add_argument("--scheduler", metavar="URL", help="a Dask cluster instead: tcp://HOST:8786 or tls://…")
     for name, text in (("ca", "its authority"), ("cert", "our certificate"), ("key", "the certificate's key")):
         how.add_argument(f"--tls-{name}", type=Path, metavar="FILE", help=f"with tls://: {text} (PEM)")
@@ -134,7 +136,7 @@ def _run(arguments: argparse.Namespace) -> int:
     cluster = _cluster(arguments)
     run = _begun(arguments, store, fleet, tenants)
     with shown(f"fleet {arguments.action}") as show:
-        ended = _looked(arguments, store, run, fleet, show)
+        ended = _looked(arguments, store, run, fleet, show, lookers=cluster)
         if ended is None:
             ended = _worked(arguments, store, run, cluster or _processes(arguments, fleet, run), show)
         elif cluster is not None:
@@ -187,7 +189,7 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
     Raises:
         Usage: options that do not go together.
     """
-    if _elsewhere(arguments) and arguments.workers:
+    if _elsewhere(arguments) and getattr(arguments, "workers", None):
         raise Usage("--workers are processes of this machine; a cluster has its own.", remedy="Leave out one of both.")
     if not _elsewhere(arguments) and any(getattr(arguments, f"tls_{name}", None) for name in ("ca", "cert", "key")):
         raise Usage("--tls-… belong to --scheduler tls://….", remedy="Leave them out.")
@@ -201,7 +203,9 @@ def _total(span: timedelta | None) -> float | None:
     return None if span is None else span.total_seconds()
 
 
-def _looked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: Fleet, show: Shown) -> Ended | None:
+def _looked(
+    arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: Fleet, show: Shown, *, lookers: Lookers | None
+) -> Ended | None:
     """What can be done by looking alone: the whole run, or the tenants that need nothing; None: there is more to do."""
     if arguments.action not in ("audit", "plan", "up") or run.options.get("thorough"):
         return None
@@ -214,6 +218,7 @@ def _looked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: F
         at_once=getattr(arguments, "at_once", 32),
         within=getattr(arguments, "within", timedelta(days=30)),
         profiles=fleet.path.resolve().parent,
+        lookers=lookers,
         ended=show.ended,
         tell=show.tell,
     )
@@ -221,7 +226,7 @@ def _looked(arguments: argparse.Namespace, store: FleetStore, run: Run, fleet: F
         if arguments.action != "up":
             return looking.work()
         first = looking.first()
-        return first if first.interrupted else None
+        return first if first.interrupted or first.broken else None
 
 
 def _worked(arguments: argparse.Namespace, store: FleetStore, run: Run, executor: Executor, show: Shown) -> Ended:
@@ -239,7 +244,7 @@ def _worked(arguments: argparse.Namespace, store: FleetStore, run: Run, executor
     return ended
 
 
-def _cluster(arguments: argparse.Namespace) -> Executor | None:
+def _cluster(arguments: argparse.Namespace) -> DaskExecutor | None:
     """The Dask cluster that the options name; None: processes of this machine do the work.
 
     Raises:
@@ -258,12 +263,13 @@ def _cluster(arguments: argparse.Namespace) -> Executor | None:
     }
     try:
         from provision.fleet.executors.dask import DaskExecutor
+        from provision.fleet.executors.local import TIME_LIMIT
     except ModuleNotFoundError as missing:
         raise InvalidInput(
             f"A cluster needs the Python package {missing.name}, which is not installed.",
             remedy="pip install 'provision[fleet,dask]'",
         ) from None
-    return DaskExecutor(arguments.scheduler, limit=arguments.time_limit, tls=tls)
+    return DaskExecutor(arguments.scheduler, limit=getattr(arguments, "time_limit", TIME_LIMIT), tls=tls)
 
 
 def _processes(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor:

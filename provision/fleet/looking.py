@@ -1,6 +1,7 @@
-"""A run that only looks: every tenant through Microsoft Graph alone, in this process, many at once.
+"""A run that only looks: every tenant through Microsoft Graph alone, many at once, in this process or by workers.
 
-Owns: which tenants are looked at and when what was seen is written down. Does not own: the looking (``audit``).
+Owns: which tenants are looked at and when what was seen is written down. Does not own: the looking (``audit``), nor who
+of the workers looks at what (``sharding``).
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from provision.fleet.audit.judge import UNSEEN
 from provision.fleet.breaker import Breaker
 from provision.fleet.coordinator import Ended, Standing
 from provision.fleet.outcome import Outcome
+from provision.fleet.shard import Shard, needed
+from provision.fleet.sharding import SIZE, Sharding
 from provision.fleet.tenant import Tenant
 
 if TYPE_CHECKING:
+    from provision.fleet.executors import Lookers
     from provision.fleet.store import FleetStore, Run
 
 _BATCH = 100
@@ -37,9 +41,10 @@ class Looking:
         store: the fleet's.
         run: one that is not ended; its action's name is given to what is seen.
         environ: where credentials are found.
-        at_once: how many tenants are looked at at the same time.
+        at_once: how many tenants are looked at at the same time, in this process or by each worker.
         within: how soon a secret's end is told as soon.
-        profiles: the folder beside which product profiles of one's own lie.
+        profiles: the folder beside which product profiles of one's own lie; workers take those of the run's options.
+        lookers: workers that look in place of this process.
         ended: told each outcome.
         tell: told where the run stands.
     """
@@ -53,6 +58,7 @@ class Looking:
         at_once: int = AT_ONCE,
         within: timedelta = WITHIN,
         profiles: Path | None = None,
+        lookers: Lookers | None = None,
         ended: Callable[[Outcome], None] = lambda _outcome: None,
         tell: Callable[[Standing], None] = lambda _standing: None,
     ) -> None:
@@ -66,7 +72,8 @@ class Looking:
         self._ended = telemetry.told(run, ended)
         self._tell = tell
         # Those that are looked at beside each other fail beside each other: far more of them make a cause.
-        self._breaker = Breaker(in_a_row=3 * at_once, probes=0)
+        self._breaker = Breaker(in_a_row=3 * (at_once if lookers is None else max(at_once, SIZE)), probes=0)
+        self._sharding = Sharding(lookers, self._shard, self._take, self._show) if lookers is not None else None
         self._stopping = False
         self._counts: Counter[str] = Counter()
         self._seen: list[Outcome] = []
@@ -75,9 +82,15 @@ class Looking:
         self._total = 0
         self._began = self._told = 0.0
 
-    def stop(self, *, hard: bool = False) -> None:  # noqa: ARG002 - looking is over soon
-        """Begins no more tenants; may be called from a signal handler."""
+    def stop(self, *, hard: bool = False) -> None:
+        """Begins no more tenants; may be called from a signal handler.
+
+        Args:
+            hard: do not wait for workers; what this process looks at is over soon.
+        """
         self._stopping = True
+        if self._sharding is not None:
+            self._sharding.stop(hard=hard)
 
     def work(self) -> Ended:
         """Looks at every tenant that is left, and ends the run when all were seen.
@@ -105,17 +118,38 @@ class Looking:
         """
         self._first = True
         ended = self._look()
-        return replace(ended, counts=self._store.counts(self._run)) if ended.interrupted else ended
+        cut_short = ended.interrupted or ended.broken is not None
+        return replace(ended, counts=self._store.counts(self._run)) if cut_short else ended
 
     def _look(self) -> Ended:
         self._began = time.monotonic()
         left = set(self._store.left(self._run))
         self._total = len(left) + self._counts.total()
-        with telemetry.looking(self._run):
+        tenants = self._next(tenant for tenant in self._store.tenants_of(self._run) if tenant.key in left)
+        broken = None
+        if self._sharding is None:
+            self._look_here(tenants)
+        else:
+            for tenant in self._sharding.work(tenants, count=len(left)):
+                self._untried.append(self._rows.pop(tenant.key))
+            broken = self._sharding.broken
+            self._untried += list(tenants)
+        causes = tuple(self._breaker.open_causes())
+        why = f"not tried, because it would have hit this tenant, too: {causes[0][1].message}" if causes else ""
+        why = why if broken is None else f"not tried: {broken.message}"
+        for tenant in self._untried:
+            note = why or "the run was stopped before its turn"
+            self._note(Outcome(tenant.key, self._run.action, "not-tried", notes=(note,)))
+        self._write()
+        return Ended(dict(self._counts), causes, interrupted=self._stopping, broken=broken)
+
+    def _look_here(self, tenants: Iterator[Tenant]) -> None:
+        run = self._run
+        with telemetry.looking(run.id, run.fleet, run.action):
             asyncio.run(
                 audit(
-                    self._next(tenant for tenant in self._store.tenants_of(self._run) if tenant.key in left),
-                    lambda key: self._store.kept(self._run.fleet, key),
+                    tenants,
+                    lambda key: self._store.kept(run.fleet, key),
                     environ=self._environ,
                     on_outcome=self._take,
                     at_once=self._at_once,
@@ -123,13 +157,19 @@ class Looking:
                     profiles=self._profiles,
                 )
             )
-        causes = tuple(self._breaker.open_causes())
-        why = f"not tried, because it would have hit this tenant, too: {causes[0][1].message}" if causes else ""
-        for tenant in self._untried:
-            note = why or "the run was stopped before its turn"
-            self._note(Outcome(tenant.key, self._run.action, "not-tried", notes=(note,)))
-        self._write()
-        return Ended(dict(self._counts), causes, interrupted=self._stopping)
+
+    def _shard(self, tenants: tuple[Tenant, ...]) -> Shard:
+        run = self._run
+        return Shard(
+            run.id,
+            run.fleet,
+            run.action,
+            tenants,
+            kept={tenant.key: needed(self._store.kept(run.fleet, tenant.key)) for tenant in tenants},
+            at_once=self._at_once,
+            within=self._within,
+            profiles=run.options.get("profiles") or {},
+        )
 
     def _next(self, tenants: Iterable[Tenant]) -> Iterator[Tenant]:
         for tenant in tenants:
@@ -145,6 +185,9 @@ class Looking:
         self._breaker.ended(self._rows.pop(outcome.key), outcome, now=time.monotonic())
         outcome = replace(outcome, action=self._run.action)
         self._note(outcome)
+        self._show()
+
+    def _show(self) -> None:
         now = time.monotonic()
         if now - self._told >= _TELL_SECONDS:
             self._told = now
@@ -169,7 +212,7 @@ class Looking:
         return Standing(
             total=self._total,
             running=len(self._rows),
-            at_once=self._at_once,
+            at_once=self._at_once * (self._sharding.workers if self._sharding else 1),
             waiting={"": left - len(self._rows)},
             done=dict(self._counts),
             seconds=seconds,

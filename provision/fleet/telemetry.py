@@ -87,7 +87,7 @@ class _Sdk:
 
 _made: _Sdk | None = None
 _making = threading.Lock()
-_looking: contextvars.ContextVar[Run | None] = contextvars.ContextVar("looking", default=None)
+_looking: contextvars.ContextVar[tuple[str, str, str] | None] = contextvars.ContextVar("looking", default=None)
 _inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
 
 
@@ -286,9 +286,9 @@ def traced_job(work: Callable[Concatenate[Job, _P], Outcome]) -> Callable[Concat
 
 
 @contextlib.contextmanager
-def looking(run: Run) -> Iterator[None]:
-    """What is looked at inside belongs to a run (``traced_look``)."""
-    token = _looking.set(run)
+def looking(run: str, fleet: str, action: str) -> Iterator[None]:
+    """What is looked at inside belongs to the run of an id (``traced_look``)."""
+    token = _looking.set((run, fleet, action))
     try:
         yield
     finally:
@@ -302,15 +302,22 @@ def traced_look(
 
     @functools.wraps(look)
     async def traced(self: _Look, tenant: Tenant) -> Outcome:
-        run = _looking.get()
-        if run is None:
+        of = _looking.get()
+        if of is None:
             return await look(self, tenant)
-        with _job(_quietly(), run.id, run.fleet, run.action, tenant.key) as note:
+        with _job(_quietly(), *of, tenant.key) as note:
             outcome = await look(self, tenant)
             note(outcome)
         return outcome
 
     return traced
+
+
+def send() -> None:
+    """Sends what was seen up to now: the worker that saw it may be ended next."""
+    sdk = _quietly()
+    if sdk is not None:
+        _flush(sdk, _FLUSH_SECONDS)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +19,10 @@ from fleets import LocalFleet
 from stores import Postgres
 from test_runs import assert_all_right, begun, eventually
 
+from provision.fleet.store import open_fleet_store
 from provision.sandbox import Sandbox
+
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 @pytest.fixture
@@ -142,3 +148,109 @@ def test_a_scheduler_that_dies_leaves_a_run_that_goes_on(fleet: LocalFleet) -> N
     )
     assert done.returncode == 0, done.stderr
     assert_all_right(fleet)
+
+
+# Looking, by workers that need no store
+
+
+def eye(fleet: LocalFleet, number: int) -> dict[str, str]:
+    """The environment of a worker's machine that only looks: the credentials are there, the store is not."""
+    return {name: value for name, value in machine(fleet, number).items() if name != "PROVISION_FLEET_STORE"}
+
+
+def asked(fleet: LocalFleet, since: int, path: str = "") -> Counter[str]:
+    """How many requests each tenant had, by its key."""
+    keys = {tenant.tenant_id: key for key, tenant in fleet.tenants.items()}
+    return Counter(
+        keys[entry["tenant"]]
+        for entry in fleet.sandbox.log(since)
+        if entry["tenant"] in keys and entry["path"].endswith(path)
+    )
+
+
+def now(fleet: LocalFleet) -> int:
+    return max((entry["n"] for entry in fleet.sandbox.log()), default=0)
+
+
+@pytest.fixture
+def slow(sandbox: Sandbox) -> Iterator[None]:
+    """Microsoft Graph takes its time, so that there is a middle in which something can die."""
+    sandbox.set_faults([{"action": "delay", "seconds": 0.5, "match": {"path": "batch$"}}])
+    yield
+    sandbox.clear_faults()
+
+
+def test_an_audit_and_a_plan_are_looked_at_by_the_workers_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    fleet = LocalFleet(sandbox, tmp_path, 6)
+    fleet.write(fleet.tenants, wrong={"c0002": "nonsense"})
+    with Cluster(2, eye(fleet, 1)) as cluster:
+        for name in TRUST:  # a coordinator that trusts nobody cannot have looked itself
+            del fleet.environment[name]
+        since = now(fleet)
+        done = fleet.run("audit", "--scheduler", cluster.address, "--json")
+        requests = asked(fleet, since)
+        planned = fleet.run("plan", "--scheduler", cluster.address, "--json", "--csv", "plan.csv")
+    assert done.returncode == 17, done.stderr
+    assert planned.returncode == 17, planned.stderr
+    told = json.loads(done.stdout)
+    assert told["counts"] == {"failed": 1, "pending": 5}
+    tenants = {one["key"]: one for one in told["tenants"]}
+    assert tenants["c0001"]["verdict"] == "new"
+    assert tenants["c0002"]["failure"]["kind"] == "SignInFailed"
+    assert {one["action"] for one in json.loads(planned.stdout)["tenants"]} == {"plan"}
+    assert json.loads(planned.stdout)["counts"] == {"failed": 1, "pending": 5}
+    assert sum(requests.values()) <= 3 * 6 + 2, requests
+    assert "nonsense" not in cluster_log(cluster) + done.stderr
+
+
+def cluster_log(cluster: Cluster) -> str:
+    return cluster.log.read_text() if cluster.log.exists() else ""
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_audit_loses_nothing_with_a_worker(sandbox: Sandbox, tmp_path: Path) -> None:
+    fleet = LocalFleet(sandbox, tmp_path, 40)
+    with Cluster(0, eye(fleet, 0)) as cluster:
+        first, _ = cluster.add(eye(fleet, 1)), cluster.add(eye(fleet, 2))
+        since = now(fleet)
+        process = fleet.start("audit", "--scheduler", cluster.address, "--at-once", "2")
+        eventually(lambda: len(asked(fleet, since, "/token")) > 8, process)
+        cluster.lose(first)
+        assert process.wait(timeout=200) == 15, fleet.said
+    store = open_fleet_store(environ=fleet.environment)
+    (run,) = store.runs("trial")
+    assert run.ended
+    assert store.counts(run) == {"pending": 40}
+    assert max(asked(fleet, since, "/token").values()) == 2, "the worker was not lost in the middle"
+    assert "Traceback" not in fleet.said
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_audit_whose_scheduler_dies_goes_on_without_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    fleet = LocalFleet(sandbox, tmp_path, 12)
+    with Cluster(1, eye(fleet, 1)) as cluster:
+        since = now(fleet)
+        process = fleet.start("audit", "--scheduler", cluster.address, "--at-once", "1")
+        eventually(lambda: asked(fleet, since, "/token"), process)
+        cluster.scheduler.kill()
+        assert process.wait(timeout=120) == 7, fleet.said
+    assert "The Dask scheduler at" in fleet.said
+    assert "Traceback" not in fleet.said
+    store = open_fleet_store(environ=fleet.environment)
+    (run,) = store.runs("trial")
+    assert store.counts(run) == {"not-tried": 12}
+    done = fleet.run("audit", "--resume")
+    assert done.returncode == 15, done.stderr
+    assert store.counts(run) == {"pending": 12}
+    assert len(store.runs("trial")) == 1
+
+
+def test_a_made_tenant_is_seen_unchanged_by_the_workers_and_left_alone(fleet: LocalFleet) -> None:
+    with Cluster(1, machine(fleet, 1)) as cluster:
+        made = fleet.run("up", "--scheduler", cluster.address)
+        assert made.returncode == 0, made.stderr
+        since = now(fleet)
+        again = fleet.run("up", "--scheduler", cluster.address, "--json")
+        requests = asked(fleet, since)
+    assert json.loads(again.stdout)["counts"] == {"unchanged": 3}, again.stderr
+    assert sum(requests.values()) <= 3 * 3, requests

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster import Cluster
 from fleets import LocalFleet
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -37,6 +38,8 @@ class Collector:
     def __init__(self) -> None:
         self.spans: list[Any] = []
         self.resources: list[dict[str, Any]] = []
+        self.services: dict[bytes, str] = {}
+        """Who sent a span, by its id."""
         self.metrics: dict[str, list[Any]] = {}
         self.raw = b""
         self._lock = threading.Lock()
@@ -70,7 +73,9 @@ class Collector:
             if path == "/v1/traces":
                 for batch in ExportTraceServiceRequest.FromString(body).resource_spans:
                     self.resources.append(values(batch.resource.attributes))
-                    self.spans += [span for scope in batch.scope_spans for span in scope.spans]
+                    spans = [span for scope in batch.scope_spans for span in scope.spans]
+                    self.services |= {span.span_id: self.resources[-1]["service.name"] for span in spans}
+                    self.spans += spans
             elif path == "/v1/metrics":
                 for sent in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                     for scope in sent.scope_metrics:
@@ -183,6 +188,31 @@ def test_workers_add_to_the_runs_trace_and_nothing_secret_is_told(
     assert told.keys() <= ALLOWED | {f"provision.tenants.{status}" for status in ("changed", "unchanged", "not-tried")}
     assert not [event for span in collector.spans for event in span.events]
     assert not [span.status.message for span in collector.spans if span.status.message]
+
+
+def test_workers_of_a_cluster_add_to_the_runs_trace(sandbox: Sandbox, tmp_path: Path, collector: Collector) -> None:
+    """Each from its own process, by its own environment: what they look at, and what they make."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "coordinator"}
+    fleet = LocalFleet(sandbox, tmp_path, 2, environ=environ)
+    with Cluster(1, fleet.environment | {"OTEL_SERVICE_NAME": "worker"}) as cluster:
+        audited = fleet.run("audit", "--scheduler", cluster.address)
+        assert audited.returncode == 15, audited.stderr
+        looked = {values(span.attributes)["provision.tenant.key"]: span for span in collector.named("fleet job")}
+        made = fleet.run("up", "--scheduler", cluster.address, "--tenant", "c0001")
+        assert made.returncode == 0, made.stderr
+    audit, up = collector.named("fleet run")
+    assert sorted(looked) == ["c0001", "c0002"]
+    (job,) = [span for span in collector.named("fleet job") if span.trace_id == up.trace_id]
+    for run, jobs in ((audit, looked.values()), (up, [job])):
+        assert {(span.trace_id, span.parent_span_id) for span in jobs} == {(run.trace_id, run.span_id)}
+        assert {collector.services[span.span_id] for span in jobs} == {"worker"}
+        assert collector.services[run.span_id] == "coordinator"
+    steps = {span.name for span in collector.spans if span.parent_span_id == looked["c0001"].span_id}
+    assert steps == {"sign in", "read"}
+    steps = {span.name for span in collector.spans if span.parent_span_id == job.span_id}
+    assert {"credential", "engine", "up"} <= steps
+    assert collector.points("provision.fleet.tenants")["audit trial pending"] == 2.0
+    assert values(job.attributes)["provision.status"] == "changed"
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://192.0.2.1:4318"], ids=["refused", "silent"])

@@ -6,7 +6,7 @@ afterwards. Does not own: which jobs and when (``coordinator``), nor what a job 
 What a worker has done is in the store before its answer comes; so an answer that is lost loses nothing.
 """
 
-from provision.fleet.executors.interface import Executor, WorkerLost, out_of_time
+from provision.fleet.executors.interface import Executor, Lookers, WorkerLost, out_of_time
 from provision.fleet.executors.local import LocalExecutor
 
-__all__ = ["Executor", "LocalExecutor", "WorkerLost", "out_of_time"]
+__all__ = ["Executor", "LocalExecutor", "Lookers", "WorkerLost", "out_of_time"]

@@ -61,16 +61,20 @@ def begin(mark: str, folder: str, settings: Mapping[str, str], log: str | None) 
 
 
 def work(document: Mapping[str, Any], limit: float) -> dict[str, Any]:
-    """Does a job.
+    """Does a job, or looks at a shard.
 
     Args:
-        document: the job, as JSON.
+        document: the job or the shard, as JSON.
         limit: seconds after which this process ends itself.
 
     Returns:
-        Its outcome, as JSON.
+        The job's outcome, as JSON; of a shard ``outcomes``.
     """
     with deadline(limit):
+        if "tenants" in document:
+            from provision.fleet.shard import Shard, look
+
+            return {"outcomes": [one.document() for one in look(Shard.of_document(document), environ=_Me.environ)]}
         from provision.fleet.jobs import Job, work_on
         from provision.fleet.store import open_fleet_store
 

@@ -1,8 +1,9 @@
 """Workers on other machines: a Dask cluster that is there, whoever started it (`dask scheduler`, `dask worker`).
 
-A task holds a job, which has no secret in it: each worker takes the store's address and all credentials from its own
-environment, and nothing of that passes the scheduler. In the Dask worker the job is done by a process of its own with a
-time limit, as on one machine (``local``), so that neither a hang nor a crash of one tenant ends the Dask worker.
+A task holds a job or a shard, which has no secret in it: each worker takes the store's address and all credentials
+from its own environment, and nothing of that passes the scheduler. In the Dask worker it is done by a process of its
+own with a time limit, as on one machine (``local``), so that neither a hang nor a crash of one tenant ends the Dask
+worker.
 
 A Dask worker that is lost is found by the scheduler, which gives its tasks to others; the tenant's lease in the store
 keeps two from working on it at once, and runs out.
@@ -18,7 +19,7 @@ import platform
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Client, Security, get_worker
 from distributed.comm.core import connect
@@ -31,8 +32,10 @@ from provision.fleet.outcome import Outcome
 
 if TYPE_CHECKING:
     from provision.fleet.jobs import Job
+    from provision.fleet.shard import Shard
     from provision.fleet.store import Run
 
+_T = TypeVar("_T")
 CONNECT_SECONDS = 20.0
 _SAME = "Install the same version of provision[fleet,dask] for the coordinator, the scheduler and every worker."
 _PLACE = "PROVISION_FLEET_STORE"
@@ -107,29 +110,30 @@ class DaskExecutor:
 
     def submit(self, job: Job) -> Future[Outcome]:
         """See ``Executor``."""
+        task = self._given(f"{job.action}-{job.tenant.key}-{job.run}", job.document())
+
+        def read(document: dict[str, Any] | None) -> Outcome:
+            return out_of_time(job, self._limit) if document is None else Outcome.of_document(document)
+
+        return _promised(task, read)
+
+    def look(self, shard: Shard) -> Future[list[Outcome]]:
+        """See ``Lookers``."""
+        task = self._given(f"look-{shard.tenants[0].key}-{shard.run}", shard.document())
+
+        def read(document: dict[str, Any] | None) -> list[Outcome]:
+            if document is None:
+                raise WorkerLost(f"it was not done within {self._limit:g} seconds")
+            return [Outcome.of_document(one) for one in document["outcomes"]]
+
+        return _promised(task, read)
+
+    def _given(self, name: str, document: dict[str, Any]) -> Any:
+        """A document given to the cluster, under a name that is told on its dashboard."""
         if self._client.status != "running":
             raise self._gone()
         self._tries += 1
-        name = f"{job.action}-{job.tenant.key}-{job.run}-{self._tries}"
-        task = self._client.submit(work_here, job.document(), self._limit, key=name, pure=False)
-        promised: Future[Outcome] = Future()
-        promised.set_running_or_notify_cancel()
-
-        def settle(ended: Any) -> None:
-            try:
-                document = ended.result()
-                promised.set_result(
-                    out_of_time(job, self._limit) if document is None else Outcome.of_document(document)
-                )
-            except (KilledWorker, CancelledError, WorkerLost, OSError) as error:
-                promised.set_exception(WorkerLost(_first_line(error)))
-            except Exception as error:  # noqa: BLE001 - whatever a foreign machine raises is the job's end, not ours
-                promised.set_exception(WorkerLost(f"{type(error).__name__}: {_first_line(error)}"))
-            finally:
-                ended.release()
-
-        task.add_done_callback(settle)
-        return promised
+        return self._client.submit(work_here, document, self._limit, key=f"{name}-{self._tries}", pure=False)
 
     def close(self, *, hard: bool = False) -> None:  # noqa: ARG002 - the workers are not ours to end
         """Leaves the cluster; its workers end the job that they are at, and stay."""
@@ -175,6 +179,25 @@ class DaskExecutor:
             f"The Dask scheduler at {self._address} is gone.",
             remedy="Start it again, then the same command with --resume: what is done stays done.",
         )
+
+
+def _promised(task: Any, read: Callable[[dict[str, Any] | None], _T]) -> Future[_T]:
+    """What a task of the cluster ends with, whatever happens there, as a future of this process."""
+    promised: Future[_T] = Future()
+    promised.set_running_or_notify_cancel()
+
+    def settle(ended: Any) -> None:
+        try:
+            promised.set_result(read(ended.result()))
+        except (KilledWorker, CancelledError, WorkerLost, OSError) as error:
+            promised.set_exception(WorkerLost(_first_line(error)))
+        except Exception as error:  # noqa: BLE001 - whatever a foreign machine raises is the job's end, not ours
+            promised.set_exception(WorkerLost(f"{type(error).__name__}: {_first_line(error)}"))
+        finally:
+            ended.release()
+
+    task.add_done_callback(settle)
+    return promised
 
 
 async def _reach(address: str, security: Security) -> None:
@@ -223,13 +246,11 @@ def knows(run_id: str) -> str:
 
 
 def work_here(document: Mapping[str, Any], limit: float) -> dict[str, Any] | None:
-    """Does a job in a process of its own beside this Dask worker; None when it was cut at its limit.
+    """Does a job, or looks at a shard, in a process of its own beside this Dask worker; None when it was cut.
 
     Raises:
         WorkerLost: that process died.
     """
-    from provision.fleet.jobs import Job
-
     with _Here.lock:
         executor = _Here.executors.get(limit)
         if executor is None:
@@ -237,5 +258,4 @@ def work_here(document: Mapping[str, Any], limit: float) -> dict[str, Any] | Non
             # themselves when their parent is gone (``child``).
             multiprocessing.current_process().daemon = False
             executor = _Here.executors[limit] = LocalExecutor(get_worker().state.nthreads, limit=limit)
-    outcome = executor.submit(Job.of_document(document)).result()
-    return None if outcome.failure is not None and outcome.failure.kind == "OutOfTime" else outcome.document()
+    return executor.do(document)

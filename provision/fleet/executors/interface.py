@@ -9,6 +9,7 @@ from provision.fleet.outcome import Failure, Outcome
 
 if TYPE_CHECKING:
     from provision.fleet.jobs import Job
+    from provision.fleet.shard import Shard
     from provision.fleet.store import Run
 
 OUT_OF_TIME = "OutOfTime"
@@ -45,6 +46,28 @@ class Executor(Protocol):
 
         Args:
             hard: at once, and everything that they started; else when each has done its job.
+        """
+
+
+class Lookers(Protocol):
+    """Look at tenants through Microsoft Graph alone, elsewhere than in the coordinator's process."""
+
+    @property
+    def workers(self) -> int:
+        """How many shards they look at at once, now.
+
+        Raises:
+            ProvisionError: they are gone.
+        """
+
+    def look(self, shard: Shard) -> Future[list[Outcome]]:
+        """Has a shard looked at.
+
+        Returns:
+            An outcome for each of its tenants, or ``WorkerLost``.
+
+        Raises:
+            ProvisionError: they are gone.
         """
 
 

@@ -79,6 +79,18 @@ class LocalExecutor:
         """See ``Executor``."""
         return self._threads.submit(self._run, job)
 
+    def do(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Has a worker do what a document says, and waits for it; None when it was cut at its limit.
+
+        Raises:
+            WorkerLost: the worker died.
+        """
+        slot = self._free.get()
+        try:
+            return slot.run(document, self._limit)
+        finally:
+            self._free.put(slot)
+
     def close(self, *, hard: bool = False) -> None:
         """See ``Executor``."""
         for slot in self._slots if hard else ():
@@ -90,11 +102,7 @@ class LocalExecutor:
             self._folder.cleanup()
 
     def _run(self, job: Job) -> Outcome:
-        slot = self._free.get()
-        try:
-            document = slot.run(job.document(), self._limit)
-        finally:
-            self._free.put(slot)
+        document = self.do(job.document())
         return out_of_time(job, self._limit) if document is None else Outcome.of_document(document)
 
 

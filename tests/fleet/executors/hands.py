@@ -25,6 +25,17 @@ def hand(document: Mapping[str, Any], limit: float) -> dict[str, Any]:
     return Outcome(document["tenant"]["key"], document["action"], "changed", notes=(note,)).document()
 
 
+def look(document: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    """Looks at a shard's tenants; at one whose key begins with ``kill`` nobody looks and lives."""
+    with deadline(limit):
+        keys = [row["key"] for row in document["tenants"]]
+        if any(key.startswith("kill") for key in keys):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any(key.startswith("slow") for key in keys):
+            time.sleep(3)
+        return {"outcomes": [Outcome(key, "audit", "unchanged").document() for key in keys]}
+
+
 def _name(_options: Mapping[str, Any]) -> str:
     return str(os.getpid())
 
