@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from provision.fleet.watch import Round
 
 _SHORTEST = timedelta(minutes=1)
+KEEP = timedelta(days=30)
+"""How long audits stay: four a day are 84 KiB a tenant then (``bench/store.py``)."""
 
 
 def add_commands(commands: Any) -> None:
@@ -50,7 +52,13 @@ def add_commands(commands: Any) -> None:
         help="tell a secret that ends within this time (30d)",
     )
     what.add_argument("--at-once", type=int, default=32, choices=range(1, 257), metavar="N", help="tenants (32)")
-    what.add_argument("--keep", type=int, metavar="N", help="after each audit take away all but N runs of each action")
+    what.add_argument(
+        "--keep",
+        type=_kept,
+        default=KEEP,
+        metavar="SPAN",
+        help="how long audits stay in the record of runs (30d); `all` takes none away",
+    )
     whom = parser.add_argument_group("who is told, besides standard output (docs/fleet-watch.md)")
     whom.add_argument(
         "--webhook",
@@ -70,6 +78,10 @@ def _interval(text: str) -> timedelta:
     if found < _SHORTEST:
         raise argparse.ArgumentTypeError(f"{text!r} is less than a minute")
     return found
+
+
+def _kept(text: str) -> timedelta | None:
+    return None if text == "all" else span(text)
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -97,9 +109,7 @@ def _watch(arguments: argparse.Namespace) -> int:
         for one in looking:
             one.stop()
 
-    watcher = Watcher(
-        store, fleet.name, rows, look, channels, within=arguments.within, say=_say, keep_runs=arguments.keep
-    )
+    watcher = Watcher(store, fleet.name, rows, look, channels, within=arguments.within, say=_say, keep=arguments.keep)
     with watcher, on_stop(stop):
         if arguments.once:
             done = watcher.round()

@@ -150,7 +150,7 @@ class Watcher:
         channels: who is told.
         within: how soon a secret's end is told.
         say: told single lines.
-        keep_runs: how many runs of each action stay in the store; None: all of them.
+        keep: how long audits stay in the store; None: for good.
 
     Raises (on entering):
         StateUnavailable: the fleet is watched already.
@@ -166,7 +166,7 @@ class Watcher:
         *,
         within: timedelta,
         say: Callable[[str], None],
-        keep_runs: int | None = None,
+        keep: timedelta | None = None,
     ) -> None:
         self._store = store
         self._fleet = fleet
@@ -175,7 +175,7 @@ class Watcher:
         self._channels = {channel.name: channel for channel in channels}
         self._within = within
         self._say = say
-        self._keep_runs = keep_runs
+        self._kept_for = keep
         self._stopping = threading.Event()
         self._lost: ProvisionError | None = None
 
@@ -259,8 +259,8 @@ class Watcher:
         counts = ", ".join(f"{count} {status}" for status, count in sorted(ended.counts.items()))
         self._say(f"audited {counts or 'nobody'}; {len(alerts)} changed (run {run.id})")
         undelivered = self._deliver()
-        if self._keep_runs is not None:
-            self._store.prune(self._fleet, keep_runs=self._keep_runs)
+        if self._kept_for is not None:
+            self._store.expire(self._fleet, "audit", after=self._kept_for)
         return Round(run.id, ended.counts, alerts, undelivered)
 
     # What is wrong with the fleet as a whole

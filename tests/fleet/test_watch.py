@@ -23,6 +23,7 @@ import pytest
 import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from sqlalchemy import update
 from standardwebhooks import Webhook as Standard
 from tls_server import Reply, Request, TlsServer
 
@@ -32,6 +33,7 @@ from provision.fleet.alerts import Alert, Message, Webhook, open_mail, open_webh
 from provision.fleet.coordinator import Ended
 from provision.fleet.outcome import Failure, Finding, Outcome
 from provision.fleet.store import FleetStore, LeaseLost, Run, open_fleet_store
+from provision.fleet.store.tables import RUNS
 from provision.fleet.tenant import Tenant
 from provision.fleet.watch import State, Watcher, changes
 from provision.sandbox import Sandbox
@@ -157,11 +159,22 @@ def test_what_was_told_is_known_to_the_next_watcher(fleet: Fleet) -> None:
     assert channel.kinds == [[("a", "drift")]]
     assert sum("a: drift" in line for line in fleet.lines) == 1
     fleet.seen = [good("a"), failed("b")]
-    with fleet.watcher(channel, keep_runs=1) as watcher:
+    with fleet.watcher(channel) as watcher:
         watcher.round()
     assert channel.kinds[1:] == [[("a", "recovered"), ("b", "failed")]]
-    assert len(fleet.store.runs("north")) == 1
     assert all(run.ended for run in fleet.store.runs("north"))
+
+
+def test_audits_stay_as_long_as_was_asked_and_what_others_did_stays(fleet: Fleet) -> None:
+    up = fleet.store.begin("north", "up", fleet.rows(), {})
+    fleet.store.end(up)
+    fleet.seen = [good("a"), good("b")]
+    with fleet.watcher(keep=timedelta(days=30)) as watcher:
+        first, second = watcher.round(), watcher.round()
+    assert [run.id for run in fleet.store.runs("north")] == [second.run, first.run, up.id]
+    with fleet.watcher(keep=timedelta(0)) as watcher:
+        third = watcher.round()
+    assert [run.id for run in fleet.store.runs("north")] == [third.run, up.id]
 
 
 def test_a_channel_that_fails_is_told_later_and_the_others_not_twice(fleet: Fleet) -> None:
@@ -628,8 +641,13 @@ def test_the_command_tells_what_changed_between_two_audits(
         ("b", "drift"),
     ]
     assert [letter["Subject"] for letter in relay.letters] == ["Fleet north: 2 drift"]
+    store = open_fleet_store(environ={"PROVISION_FLEET_STORE": project["PROVISION_FLEET_STORE"]})
+    (old,) = store.runs("north")
+    aged = update(RUNS).values(ended=RUNS.c.ended - timedelta(days=31).total_seconds())
+    store._database.write(lambda connection, _again: connection.execute(aged) and None)
     code, out = once()
     assert (code, len(receiver.events), len(relay.letters)) == (0, 1, 1), out
+    assert old.id not in {run.id for run in store.runs("north")}, "a watch that nobody tends grows for ever"
     code, out = once(SECRET_B="wrong")
     assert code == 0, out
     (change,) = receiver.events[-1]["data"]["changes"]

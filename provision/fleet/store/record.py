@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -326,7 +326,25 @@ class FleetStore:
         ended: dict[str, list[str]] = {}
         for run in self.runs(fleet):
             ended.setdefault(run.action, []).append(run.id)
-        old = [run_id for ids in ended.values() for run_id in ids[keep_runs:]]
+        return self._prune([run_id for ids in ended.values() for run_id in ids[keep_runs:]])
+
+    def expire(self, fleet: str, action: Action, *, after: timedelta) -> int:
+        """Takes a fleet's runs of one action away that ended longer ago, by the database's clock.
+
+        What ``prune`` leaves stays here, too: runs that were not ended, and the latest word on each tenant.
+
+        Args:
+            fleet: the fleet.
+            action: whose runs; those of others stay.
+            after: how long they stay.
+
+        Returns:
+            How many runs are gone altogether.
+        """
+        of_it = (RUNS.c.fleet == fleet, RUNS.c.action == action, RUNS.c.ended < now() - after.total_seconds())
+        return self._prune([row.id for row in self._rows(select(RUNS.c.id).where(*of_it))])
+
+    def _prune(self, old: Sequence[str]) -> int:
         gone = sum(self._database.write(partial(self._pruned, run_id)) for run_id in old)
         if old:
             self._database.write(_without_unused_rows)

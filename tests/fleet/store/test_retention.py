@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from provision.errors import InvalidInput
 from provision.fleet.outcome import Outcome
 from provision.fleet.store import FleetStore, Run
-from provision.fleet.store.tables import JOBS, ROWS
+from provision.fleet.store.tables import JOBS, ROWS, RUNS
 from provision.fleet.tenant import Tenant
 
 FLEET = [Tenant(f"t{number}", f"t{number}.example") for number in range(3)]
@@ -89,6 +90,31 @@ def test_what_is_kept_of_tenants_and_their_tokens_outlives_every_run(store: Flee
     again = store.claim(store.begin("north", "up", FLEET, {}).id, "t0")
     assert again is not None
     assert again.token == 2
+
+
+def test_runs_of_one_action_are_over_after_a_time_but_for_the_last_word_on_a_tenant(store: FleetStore) -> None:
+    first, second, young = audited(store, FLEET), audited(store, FLEET[:2]), audited(store, FLEET[:1])
+    up = store.begin("north", "up", FLEET, {})
+    store.end(up)
+    elsewhere = audited(store, FLEET, fleet="south")
+    open_run = store.begin("north", "audit", FLEET, {})
+    days = timedelta(days=3).total_seconds()
+    old = RUNS.c.id.in_([first.id, second.id, up.id, elsewhere.id])
+    store._database.write(
+        lambda connection, _again: (
+            connection.execute(update(RUNS).where(old).values(ended=RUNS.c.ended - days)) and None
+        )
+    )
+    assert store.expire("north", "audit", after=timedelta(days=4)) == 0
+    assert len(store.statuses(first)) == 3
+    assert store.expire("north", "audit", after=timedelta(days=2)) == 0
+    assert store.statuses(first) == {"t2": "unchanged"}
+    assert store.statuses(second) == {"t1": "unchanged"}
+    assert [run.id for run in store.runs("north")] == [open_run.id, up.id, young.id, second.id, first.id]
+    assert len(store.statuses(elsewhere)) == 3
+    audited(store, FLEET)
+    assert store.expire("north", "audit", after=timedelta(days=2)) == 2
+    assert young.id in {run.id for run in store.runs("north")}
 
 
 def test_at_least_one_run_is_kept(store: FleetStore) -> None:
