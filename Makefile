@@ -66,6 +66,7 @@ stores:
 	@sh scripts/install-postgres
 	@sh scripts/install-azurite
 	@sh scripts/install-keyring
+	@sh scripts/install-systemd
 
 go-servers:
 	@sh scripts/install-go-server vault

@@ -20,8 +20,8 @@ from provision.settings import credential
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints, read_metadata
 
-pytest_plugins = ["stores"]
-"""The servers of ``tests/servers/stores.py``, started where a test asks for one."""
+pytest_plugins = ["stores", "api_server"]
+"""The servers of ``tests/servers``, started where a test asks for one."""
 
 
 @pytest.hookimpl(optionalhook=True)
