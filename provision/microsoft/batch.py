@@ -30,6 +30,7 @@ from provision.microsoft.refusals import GraphRefusal, graph_refused, sign_in_fa
 from provision.microsoft.tokens import Caller, caller_of
 from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints, tls_context, unreachable
+from provision.settings.retry_after import retry_after
 
 if TYPE_CHECKING:
     import aiohttp
@@ -265,10 +266,8 @@ def _refusal(status: int, body: Document) -> GraphRefusal:
 
 
 def _asked_to_wait(headers: Mapping[str, object] | None, attempt: int) -> float:
-    """Seconds by ``Retry-After``, whatever the spelling of its name in a batch; a growing pause without one."""
-    named = headers.items() if isinstance(headers, Mapping) else ()
-    told = next((str(value) for name, value in named if name.lower() == "retry-after"), "")
-    return float(told) if told.isascii() and told.isdigit() else _backoff(attempt)
+    """Seconds by ``Retry-After``; a growing pause without one, or without headers, as in a batch."""
+    return (retry_after(headers) if isinstance(headers, Mapping) else None) or _backoff(attempt)
 
 
 def _backoff(attempt: int) -> float:

@@ -20,7 +20,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
@@ -31,6 +30,7 @@ from provision.microsoft.credentials import Credential
 from provision.microsoft.refusals import ExchangeRefusal, exchange_refused
 from provision.microsoft.tokens import caller_of
 from provision.settings.endpoints import Endpoints, tls_context, unreachable
+from provision.settings.retry_after import retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -299,13 +299,13 @@ class Exchange:
         transient = refusal.status == 400 and any(word in told for word in _TRANSIENT_400)
         if not transient and not (refusal.status in _BUSY and (safe or refusal.status == 429)):
             return None
-        asked = _retry_after(answer)
+        asked = retry_after(answer.headers)
         if asked is not None and asked > _LONGEST_WAIT:
             raise Unreachable(
                 f"Exchange Online asks to wait for {asked:.0f} seconds before the next request to {doing}.",
                 remedy="Run again after that; what is done is recorded.",
             )
-        return self._growing(turn) if asked is None else asked
+        return asked or self._growing(turn)
 
     def _growing(self, turn: int) -> float:
         jitter = random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
@@ -355,19 +355,6 @@ def _bounded(chunks: Iterator[bytes]) -> bytes:
         if len(body) > _MAX_ANSWER_BYTES:
             raise Unreachable("Exchange Online answers with more than was asked for.", remedy="Run again.")
     return bytes(body)
-
-
-def _retry_after(answer: _Answer) -> float | None:
-    """Seconds that the answer asks to wait: a number, maybe with a fraction, or a moment (RFC 9110, 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max((parsedate_to_datetime(text) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0.0)
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def _origin(url: str) -> str:

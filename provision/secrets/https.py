@@ -17,6 +17,7 @@ import httpx
 
 from provision.errors import Unreachable
 from provision.settings.endpoints import tls_context, unreachable
+from provision.settings.retry_after import retry_after
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 20.0
 """Standard Webhooks recommends 15 to 30 seconds for an answer ("Request timeouts")."""
@@ -119,10 +120,10 @@ def _wait_for(answer: Answer, wait: float | None) -> float | None:
     """Seconds before the next try; None when there is none."""
     if wait is None or answer.status not in _BUSY:
         return None
-    asked = answer.headers.get("retry-after", "")
-    if not asked.isdecimal():
+    asked = retry_after(answer.headers)
+    if asked is None:
         return None if answer.status == 429 else wait
-    return float(asked) if float(asked) <= _LONGEST_WAIT else None
+    return asked if asked <= _LONGEST_WAIT else None
 
 
 def origin(url: str) -> str:

@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from provision.errors import InvalidInput, ProvisionError, Unreachable
+from provision.settings.retry_after import retry_after
 
 METADATA_PATH = "/metadata/endpoints?api-version=2022-09-01"
 """The version that the azuread plugin asks for (go-azure-sdk, ``sdk/internal/metadata``)."""
@@ -253,8 +254,7 @@ def read_metadata(
                 break
             except urllib.error.HTTPError as error:
                 error.close()
-                asked = error.headers.get("Retry-After", "")
-                seconds = float(asked) if asked.isdecimal() else wait
+                seconds = retry_after(error.headers) or wait
                 if error.code not in _BUSY or wait is None or seconds is None or seconds > _LONGEST_PAUSE:
                     raise Unreachable(
                         f"https://{host} answers HTTP {error.code} where its endpoints should be.",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from provision.errors import ProvisionError, Unreachable
+from provision.settings.retry_after import retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -206,7 +207,7 @@ class Session:
             harmless = method in _REPEATABLE or response.status_code == _TOO_MANY
             if not (harmless and response.status_code in _ASK_AGAIN) and not (again is not None and again(refusal)):
                 raise refusal
-            waits = _retry_after(response) or pause
+            waits = retry_after(response.headers) or pause
             if time.monotonic() + waits > until.at:
                 raise refusal
             await self._pause(waits, until, f"{method} {path}")
@@ -240,11 +241,6 @@ class Session:
         except TimeoutError:
             return
         raise Gone(f"Cancelled whilst waiting for {what}.")
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
 
 
 def _refusal(response: httpx.Response) -> GraphRefusal:

@@ -26,6 +26,7 @@ from provision.errors import InvalidInput, NotPermitted, ProvisionError, SignInF
 from provision.secrets.files import read_key_file
 from provision.secrets.https import Answer, ask
 from provision.secrets.sinks import Delivery, Stored
+from provision.settings.retry_after import retry_after
 
 RIGHTS = (
     'For a repository: a fine-grained token or a GitHub App with the repository permission "Secrets: read and write"; '
@@ -293,9 +294,9 @@ def _is_rate_limit(answer: Answer, said: str) -> bool:
 
 
 def _when(answer: Answer) -> str:
-    seconds, reset = answer.headers.get("retry-after", ""), answer.headers.get("x-ratelimit-reset", "")
-    if seconds.isdecimal():
-        return f"in {seconds} seconds"
+    seconds, reset = retry_after(answer.headers), answer.headers.get("x-ratelimit-reset", "")
+    if seconds is not None:
+        return f"in {seconds:.0f} seconds"
     if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
         return f"after {datetime.fromtimestamp(int(reset), UTC):%H:%M} UTC"
     return "in some minutes"
