@@ -1,8 +1,8 @@
 """As whom a tenant's job signs in: the fleet file says where the credential is, and here it is fetched.
 
-Owns: the places (``env:``, ``file:``, ``keyvault:``, ``vault:``), the placeholders in them, and the environment
-variables that ``settings.credential`` then reads. Does not own: the sign-in itself (``microsoft.credentials``), nor the
-clients of the two vaults, which are the sinks' own (``secrets.sinks``).
+Owns: the places (``env:``, ``file:``, ``keyvault:``, ``vault:``) and the environment variables that
+``settings.credential`` then reads. Does not own: the placeholders in a place (``placeholders``), the sign-in itself
+(``microsoft.credentials``), nor the clients of the two vaults, which are the sinks' own (``secrets.sinks``).
 
 Values stay in memory. The one exception is a certificate: azure-identity and the azuread plugin both want a PKCS#12
 file, so it lies in a private folder, encrypted with a password made for this one use, until the tenant is left.
@@ -23,7 +23,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 from provision.errors import InvalidInput, NotPermitted, SignInFailed
+from provision.fleet import placeholders
+from provision.fleet.placeholders import Unfilled
 from provision.fleet.tenant import CredentialReference, Tenant
 from provision.secrets.files import read_private_bytes
 from provision.secrets.sinks import Sink, open_sink
@@ -47,9 +49,6 @@ KEPT_SECONDS = 300.0
 
 _KINDS = ("env", "file", "keyvault", "vault")
 _REFERENCE = re.compile(r"(?:env:[A-Za-z_{][A-Za-z0-9_{}]*|file:/.+|keyvault:https://.+|vault:[^/]+/.+#.+)", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-"""What may be filled in: no slash, no dots alone, so that no name leads to another folder or another path of Vault."""
 _FORMS = "env:NAME, file:/path, keyvault:https://VAULT/secrets/NAME or vault:MOUNT/PATH#FIELD"
 _READ_RIGHTS = {
     "keyvault": 'The role "Key Vault Secrets User" with that one secret as its scope is enough.',
@@ -154,24 +153,10 @@ def _check_reference(credential: CredentialReference, part: Part, reference: str
             f"The {part} of the credential {credential.name} {what}; a fleet file holds no secrets.",
             remedy=f"Write where it is: {_FORMS}." + ("" if kind in _KINDS else " If it was a secret, replace it."),
         )
-    for name in _PLACEHOLDER.findall(reference):
-        if name not in _FILLED:
-            raise InvalidInput(
-                f"The {part} of the credential {credential.name} has an unknown placeholder {{{name}}}.",
-                remedy=f"Use {', '.join(f'{{{known}}}' for known in _FILLED)}.",
-            )
-    if re.search(r"[{}]", _PLACEHOLDER.sub("", reference)):
+    if wrong := placeholders.complaint(reference):
         raise InvalidInput(
-            f"The {part} of the credential {credential.name} has a brace that is not closed.",
-            remedy=f"Use {', '.join(f'{{{known}}}' for known in _FILLED)}.",
+            f"The {part} of the credential {credential.name} {wrong}.", remedy=f"Use {placeholders.KNOWN}."
         )
-
-
-_FILLED: Mapping[str, Callable[[Tenant], str | None]] = {
-    "key": lambda tenant: tenant.key,
-    "tenant": lambda tenant: tenant.tenant,
-    "companyCode": lambda tenant: tenant.company_code,
-}
 
 
 @contextlib.contextmanager
@@ -249,29 +234,26 @@ class _Place:
 
 
 def _place(tenant: Tenant, credential: CredentialReference, part: Part) -> _Place:
-    reference = {
-        "secret": credential.secret,
-        "certificate": credential.certificate,
-        "certificatePassword": credential.certificate_password,
-    }[part] or ""
-    kind, _, rest = reference.partition(":")
-    shared = not _PLACEHOLDER.search(rest)
+    kind, _, rest = (_references(credential)[part] or "").partition(":")
+    shared = not placeholders.is_in(rest)
     words = {"secret": "secret", "certificate": "certificate", "certificatePassword": "certificate's password"}
     what = f"the {words[part]} of the credential {credential.name}"
     if not shared:
         what += f" for {tenant.key}"
+    values = {"key": tenant.key, "tenant": tenant.tenant, "companyCode": tenant.company_code}
+    try:
+        return _Place(what, kind, placeholders.filled(rest, values, _variable if kind == "env" else str), shared)
+    except Unfilled as left:
+        problem = "has none" if left.value is None else "has one that cannot be part of a place"
+        raise InvalidInput(
+            f"{_sentence(what)} needs {{{left.name}}}, and the tenant {tenant.key} {problem}.",
+            remedy="Correct the tenant's row, or use another placeholder.",
+        ) from None
 
-    def fill(found: re.Match[str]) -> str:
-        value = _FILLED[found[1]](tenant)
-        if value is None or not _SAFE.fullmatch(value):
-            problem = "has none" if value is None else "has one that cannot be part of a place"
-            raise InvalidInput(
-                f"{_sentence(what)} needs {{{found[1]}}}, and the tenant {tenant.key} {problem}.",
-                remedy="Correct the tenant's row, or use another placeholder.",
-            )
-        return re.sub(r"[^A-Z0-9]", "_", value.upper()) if kind == "env" else value
 
-    return _Place(what, kind, _PLACEHOLDER.sub(fill, rest), shared)
+def _variable(value: str) -> str:
+    """As names of variables are written."""
+    return re.sub(r"[^A-Z0-9]", "_", value.upper())
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 from provision.app.redirect import check_company_code
 from provision.errors import InvalidInput
+from provision.fleet import placeholders
 from provision.fleet.source.lettering import complaint
 from provision.mailbox.listing import is_address
 from provision.secrets.sinks import kinds
@@ -24,8 +25,6 @@ from provision.settings.stack import KEYS
 
 KEY = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 """A row's, a credential's or a fleet's name: it becomes the name of a stack, of files and of a lease."""
-PLACEHOLDERS = ("key", "tenant", "companyCode")
-"""What may stand in braces in a sink or a credential's place; the row's own value is filled in."""
 LONGEST = 1000
 """Characters of one value."""
 
@@ -124,17 +123,9 @@ def _sink(value: str) -> str:
         raise ValueError("needs somebody at a terminal, and a fleet has none")
     if re.search(r"(?:^|/)\.\.?(?:/|$|#)", rest):
         raise ValueError("must not lead through `.` or `..`")
-    _placeholders(value)
+    if wrong := placeholders.complaint(value):
+        raise ValueError(f"{wrong}; there are {placeholders.KNOWN}")
     return value
-
-
-def _placeholders(value: str) -> None:
-    for name in re.findall(r"\{([^{}]*)\}", value):
-        if name not in PLACEHOLDERS:
-            known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
-            raise ValueError(f"has an unknown placeholder {{{name}}}; there are {known}")
-    if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", value)):
-        raise ValueError("has a brace that is not closed")
 
 
 def _group(value: str) -> str:

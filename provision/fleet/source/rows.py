@@ -13,6 +13,8 @@ from pathlib import Path
 
 from provision.app.redirect import redirect_uri
 from provision.errors import InvalidInput
+from provision.fleet import placeholders
+from provision.fleet.placeholders import Unfilled
 from provision.fleet.source.entries import Credentials
 from provision.fleet.source.fields import BY_NAME, FIELDS, SETTINGS, Field
 from provision.fleet.source.problem import Problem
@@ -140,14 +142,10 @@ class Rows:
         """The sinks, with the row's own values in place of the placeholders."""
         filled = []
         for sink in _each_once(values.get("sinks")):
-            text = sink
-            for name in ("key", "tenant", "companyCode"):
-                if f"{{{name}}}" in text:
-                    own = _one(values.get(name))
-                    if own is None:
-                        raw.refuse("sinks", raw.line, f"a sink needs {{{name}}}, and the row has no {name}.")
-                    text = text.replace(f"{{{name}}}", own or "")
-            filled.append(text)
+            try:
+                filled.append(placeholders.filled(sink, {name: _one(values.get(name)) for name in placeholders.NAMES}))
+            except Unfilled as left:
+                raw.refuse("sinks", raw.line, f"a sink needs {{{left.name}}}, and the row has no {left.name}.")
         return tuple(filled)
 
     def _is_whole(self, tenant: Tenant, raw: Raw) -> bool:
