@@ -31,7 +31,7 @@ class _Rule:
     pattern: re.Pattern[str]
     error: type[ProvisionError]
     message: str
-    """May use ``{stack}``, ``{passphrase}`` and the pattern's named groups."""
+    """May use ``{stack}``, ``{passphrase}``, ``{credential}`` and the pattern's named groups."""
     remedy: str
 
 
@@ -91,13 +91,13 @@ _RULES = (
         r"(?P<code>AADSTS\d+): (?P<said>[^\r\n\"]*?)(?:\.\s|\s+Trace ID|[\r\n\"]|$)",
         SignInFailed,
         "Microsoft Entra refused the sign-in: {code}: {said}.",
-        "Check tenant, client and secret; the code is explained at https://login.microsoftonline.com/error?code={code}",
+        "Check tenant, client and {credential}; see https://login.microsoftonline.com/error?code={code}",
     ),
     _rule(
         r"(?P<said>Signing in[^\r\n]*?failed: [^\r\n]*?)\.(?:\s|$)",
         SignInFailed,
         "{said}.",
-        "Check tenant, client and credential; `provision up` signs in before it starts the engine and says more.",
+        "Check tenant, client and {credential}; `provision up` signs in before it starts the engine and says more.",
     ),
     _rule(
         r"CredentialInvalidLifetime|CredentialTypeNotAllowed|blocked by policy|app management polic"
@@ -162,6 +162,7 @@ def refusal(
     *,
     stack: str,
     passphrase: str,
+    credential: str = "",
 ) -> ProvisionError:
     """The error that a failed run means.
 
@@ -170,6 +171,7 @@ def refusal(
         diagnostics: the warnings and errors of the run.
         stack: the stack's name.
         passphrase: where the passphrase came from, in words.
+        credential: where the secret or certificate is kept with which the plugin signs in, if that is known.
     """
     errors = [said.message for said in diagnostics if said.severity == "error"] or _error_lines(stderr)
     errors = [without_passwords(message) for message in errors]  # the engine shows a backend's URL whole
@@ -181,6 +183,7 @@ def refusal(
             words = {
                 "stack": stack,
                 "passphrase": passphrase,
+                "credential": f"credential ({credential})" if credential else "credential",
                 "line": _line_around(text, found.start()),
                 **{name: (value or "").strip().rstrip(".") for name, value in found.groupdict().items()},
             }

@@ -29,6 +29,7 @@ from provision.engine.refusals import locked, refusal
 from provision.engine.state import State
 from provision.engine.toolchain import Toolchain
 from provision.errors import ERROR_FILE, InvalidInput, ProvisionError, StateUnavailable
+from provision.settings.credential import ORIGIN
 
 if TYPE_CHECKING:
     from provision.engine.warm import Warm
@@ -456,7 +457,13 @@ class StackRunner:
         if own is not None:
             return own
         _, _, stderr = str(failure).partition("\n stderr: ")
-        return refusal(stderr, diagnostics, stack=self._name, passphrase=self._state.passphrase_from)
+        return refusal(
+            stderr,
+            diagnostics,
+            stack=self._name,
+            passphrase=self._state.passphrase_from,
+            credential=self._environment.get(ORIGIN, ""),
+        )
 
     def _restored(self, failure: str) -> bool:
         """Whether the failure was a file that a kill cut off, and the state can be read again.

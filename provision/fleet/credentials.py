@@ -39,7 +39,7 @@ from provision.secrets.files import read_private_bytes
 from provision.secrets.sinks import Sink, open_sink
 from provision.secrets.sinks.keyvault import KeyVaultSecretSink
 from provision.secrets.sinks.vault import VaultField
-from provision.settings.credential import NAMES
+from provision.settings.credential import NAMES, ORIGIN
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
@@ -72,6 +72,7 @@ _OWN = (
     "ARM_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "ARM_USE_MSI",
+    ORIGIN,
 )
 """What says as whom the run itself signs in; none of it reaches the sign-in to a tenant that has its own credential."""
 _TOKENS = (
@@ -193,9 +194,12 @@ def environment_for(
         variables["ARM_CLIENT_ID"] = client_id
     with contextlib.ExitStack() as until_left:
         if credential.method == "client-secret":
-            variables["ARM_CLIENT_SECRET"] = _word(source.read(_place(tenant, credential, "secret"), environ))
+            place = _place(tenant, credential, "secret")
+            variables["ARM_CLIENT_SECRET"] = _word(source.read(place, environ))
+            variables[ORIGIN] = place.address
         elif credential.method == "certificate":
             path, password = until_left.enter_context(_certificate(tenant, credential, source, environ))
+            variables[ORIGIN] = _place(tenant, credential, "certificate").address
             variables["ARM_CLIENT_CERTIFICATE_PATH"] = str(path)
             variables["ARM_CLIENT_CERTIFICATE_PASSWORD"] = password
         yield variables

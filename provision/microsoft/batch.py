@@ -174,7 +174,7 @@ class Pool:
         except ProvisionError:
             raise
         except (AzureError, ValueError, OSError) as error:
-            raise sign_in_failed(error, self._endpoints, tenant=setting.tenant_id) from None
+            raise sign_in_failed(error, self._endpoints, setting=setting) from None
 
     async def batch(self, token: str, reads: list[Read]) -> dict[str, Document | ProvisionError]:
         """See ``Visit.read``."""

@@ -50,10 +50,10 @@ class Credential:
     azure-identity's Azure CLI credential caches nothing: without this, every Graph request would start ``az``.
     """
 
-    def __init__(self, inner: TokenCredential, endpoints: Endpoints, tenant: str | None) -> None:
+    def __init__(self, inner: TokenCredential, endpoints: Endpoints, setting: CredentialSetting | None) -> None:
         self._inner = inner
         self._endpoints = endpoints
-        self._tenant = tenant
+        self._setting = setting
         self._tokens: dict[tuple[str, ...], AccessToken] = {}
         self._lock = threading.Lock()
 
@@ -82,7 +82,7 @@ class Credential:
         except ProvisionError:
             raise
         except (AzureError, ValueError, OSError) as error:
-            raise sign_in_failed(error, self._endpoints, tenant=self._tenant) from None
+            raise sign_in_failed(error, self._endpoints, setting=self._setting) from None
 
     def forget(self) -> None:
         """Drops the kept tokens, for example after new permissions were granted."""
@@ -123,8 +123,8 @@ def credential_for(setting: CredentialSetting, endpoints: Endpoints, *, prompt: 
         else:
             inner = _BUILDERS[setting.method](setting, options, prompt or _to_stderr)
     except (ValueError, OSError) as error:
-        raise sign_in_failed(error, endpoints, tenant=setting.tenant_id) from None
-    return Credential(inner, endpoints, setting.tenant_id)
+        raise sign_in_failed(error, endpoints, setting=setting) from None
+    return Credential(inner, endpoints, setting)
 
 
 def sign_in(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, ProvisionError, SignInFailed, Unreachable
+from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import Endpoints, tls_context, unreachable
 
 _AADSTS = re.compile(r"AADSTS(\d+)")
-_SIGN_IN_AGAIN = "Sign in again: az login --tenant TENANT, or take another --credential."
+_SIGN_IN_AGAIN = "Sign in again: az login --tenant {tenant}, or take another --credential."
 
 AADSTS: dict[str, tuple[str, str]] = {
     "50020": ("the account is not in this tenant", "Sign in with an account of the tenant, or name the right tenant."),
@@ -41,9 +42,9 @@ AADSTS: dict[str, tuple[str, str]] = {
         "no federated credential fits the token's issuer, subject and audience",
         "Compare the subject with the application's federated credential, letter by letter.",
     ),
-    "700016": ("there is no such application in the tenant", "Check ARM_CLIENT_ID and the tenant."),
+    "700016": ("there is no such application in the tenant", "Check the client id{application} and the tenant."),
     "700024": ("the federated token has expired or is not yet valid", "Check the clock; ask for a fresh token."),
-    "700027": ("the certificate is not the application's", "Upload its public part to the application."),
+    "700027": ("the certificate{kept} is not the application's", "Upload its public part to the application."),
     "700082": ("the sign-in has expired from disuse", _SIGN_IN_AGAIN),
     "700213": (
         "no federated credential fits the token's subject",
@@ -55,27 +56,33 @@ AADSTS: dict[str, tuple[str, str]] = {
     ),
     "7000112": ("the application is disabled in the tenant", "Enable it under Enterprise applications."),
     "7000215": (
-        "the client secret is wrong",
-        "Set ARM_CLIENT_SECRET to the secret's Value; its Secret ID is something else. A new one needs a minute.",
+        "the client secret{kept} is wrong",
+        "Use the secret's Value; its Secret ID is something else. A new one needs a minute.",
     ),
-    "7000218": ("the application wants a secret or a certificate", "Set ARM_CLIENT_SECRET or a certificate."),
-    "7000222": ("the client secret has expired", "Make a new one under Certificates & secrets, or rotate."),
+    "7000218": ("the application wants a secret or a certificate", "Give it one (docs/credentials.md)."),
+    "7000222": (
+        "the client secret{kept} has expired",
+        "Make a new one under Certificates & secrets, and use its Value.",
+    ),
     "90002": ("there is no such tenant", "Check the tenant's id or domain, and the cloud (azuread:environment)."),
     "900021": ("the tenant's id is not one", "Check azuread:tenantId."),
     "900023": ("the tenant's name is not one", "Check azuread:tenantId."),
     "90094": ("an administrator must consent first", "Ask an administrator to consent to the application."),
     "90095": ("an administrator must consent first", "Ask an administrator to consent to the application."),
 }
-"""What an Entra error code means and what to do (source as above)."""
+"""What an Entra error code means and what to do (source as above). ``{kept}`` says where the secret or certificate is,
+``{application}`` and ``{tenant}`` which they are."""
 
 
-def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | None = None) -> ProvisionError:
+def sign_in_failed(
+    error: BaseException, endpoints: Endpoints, *, setting: CredentialSetting | None = None
+) -> ProvisionError:
     """The sentence for a sign-in that failed.
 
     Args:
         error: what azure-identity raised.
         endpoints: the cloud.
-        tenant: the intended tenant, for the message.
+        setting: how it was tried, for the message.
 
     Returns:
         SignInFailed, or Unreachable when Entra did not answer at all.
@@ -86,7 +93,7 @@ def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | 
     for one in (error, error.__cause__):  # azure-identity wraps a connection that broke as a refusal
         if isinstance(one, broken):
             return unreachable(endpoints.login, one, ca_file=endpoints.ca_file)
-    text = str(error)
+    text, tenant = str(error), setting.tenant_id if setting else None
     if _is_weather(text, endpoints, tenant):
         return Throttled(
             f"Microsoft Entra is overloaded: it did not answer the sign-in{f' to tenant {tenant}' if tenant else ''}.",
@@ -96,8 +103,13 @@ def sign_in_failed(error: BaseException, endpoints: Endpoints, *, tenant: str | 
     if found := _AADSTS.search(text):
         code = found.group(1)
         meaning, remedy = AADSTS.get(code, ("Microsoft Entra refuses it", f"See {endpoints.login}/error?code={code}."))
+        words = {
+            "tenant": tenant or "TENANT",
+            "application": f" {setting.client_id}" if setting and setting.client_id else "",
+            "kept": f" in {setting.origin}" if setting and setting.origin else "",
+        }
         return SignInFailed(
-            f"Signing in{where} failed: {meaning} (AADSTS{code}).", remedy=remedy.replace("TENANT", tenant or "TENANT")
+            f"Signing in{where} failed: {meaning.format(**words)} (AADSTS{code}).", remedy=remedy.format(**words)
         )
     for needle, meaning, remedy in _WITHOUT_CODE:
         if needle in text:
@@ -183,7 +195,9 @@ def graph_refused(refusal: GraphRefusal, doing: str, needs: str) -> ProvisionErr
             remedy="Ask for a shorter lifetime (secretMonths), or an exemption from the policy.",
         )
     if refusal.status == 401:
-        return SignInFailed(f"Microsoft Graph does not accept the sign-in ({said}).", remedy=_SIGN_IN_AGAIN)
+        return SignInFailed(
+            f"Microsoft Graph does not accept the sign-in ({said}).", remedy=_SIGN_IN_AGAIN.format(tenant="TENANT")
+        )
     if refusal.status == 403:
         return NotPermitted(
             f"Microsoft Graph refuses to {doing} ({said}).",
@@ -236,7 +250,9 @@ def exchange_refused(refusal: ExchangeRefusal, doing: str, *, recipients: bool) 
     """
     said = f" ({refusal.message})" if refusal.message else f" (HTTP {refusal.status}, no reason given)"
     if refusal.status == 401:
-        return SignInFailed(f"Exchange Online does not accept the sign-in to {doing}.", remedy=_SIGN_IN_AGAIN)
+        return SignInFailed(
+            f"Exchange Online does not accept the sign-in to {doing}.", remedy=_SIGN_IN_AGAIN.format(tenant="TENANT")
+        )
     if refusal.status == 403:
         return NotPermitted(
             f"Exchange Online refuses to {doing}{said}.",

@@ -50,6 +50,9 @@ NAMES: dict[str, tuple[Method, TokenSource | None]] = {
 }
 """What the setting may say. ``workload-identity`` alone takes the first source that is there."""
 
+ORIGIN = "PROVISION_CREDENTIAL_ORIGIN"
+"""Names the place that a secret or certificate was fetched from before it came into the variables; for messages."""
+
 _TENANT = re.compile(r"[A-Za-z0-9._-]+")
 _SHARED_TENANTS = frozenset({"common", "organizations", "consumers"})
 
@@ -63,7 +66,8 @@ class CredentialSetting:
     """The intended tenant: a GUID or a domain; None lets the Azure CLI's or the identity's own tenant count."""
     client_id: str | None = None
     origin: str = ""
-    """Why this method: what named it or which variables were found."""
+    """Where its secret or certificate is kept, for messages: a variable, a file, or the place that a fleet file names;
+    of a method without any, what named it or which variables were found."""
     token_source: TokenSource | None = None
     certificate_path: Path | None = None
     """PKCS#12 (``.pfx``): the one form that both azure-identity and the azuread plugin read."""
@@ -143,10 +147,16 @@ class _Found:
         )
         self.on_gitlab = bool(self.get("GITLAB_CI") and self.gitlab_token)
         self.wants_managed_identity = (self.get("ARM_USE_MSI") or "").lower() in ("true", "1")
+        self.fetched_from = self.get(ORIGIN)
 
     def get(self, *names: str) -> str | None:
         """The first of the variables that is set and not empty."""
-        return next((self._environ[name] for name in names if self._environ.get(name)), None)
+        name = self.named(*names)
+        return self._environ[name] if name else None
+
+    def named(self, *names: str) -> str:
+        """Which of the variables is the first that is set and not empty."""
+        return next((name for name in names if self._environ.get(name)), "")
 
     def build(self, method: Method, source: TokenSource | None, origin: str) -> CredentialSetting:
         """The setting for a method, complete or refused."""
@@ -183,16 +193,17 @@ class _Found:
         return {"tenant_id": self.tenant_id, "client_id": self.client_id}
 
 
-def _client_secret(found: _Found, _: TokenSource | None, origin: str) -> CredentialSetting:
+def _client_secret(found: _Found, _: TokenSource | None, __: str) -> CredentialSetting:
     found.for_app("client secret")
-    secret = found.secret
+    secret, origin = found.secret, found.named("ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET")
     if secret is None and found.secret_file:
-        secret = _read_secret_file(found.secret_file, "ARM_CLIENT_SECRET_FILE_PATH")
+        secret, origin = _read_secret_file(found.secret_file, "ARM_CLIENT_SECRET_FILE_PATH"), found.secret_file
     found.require("client secret", {"the secret (ARM_CLIENT_SECRET or ARM_CLIENT_SECRET_FILE_PATH)": secret})
+    origin = found.fetched_from or origin
     return CredentialSetting("client-secret", found.tenant_id, found.client_id, origin, client_secret=secret)
 
 
-def _certificate(found: _Found, _: TokenSource | None, origin: str) -> CredentialSetting:
+def _certificate(found: _Found, _: TokenSource | None, __: str) -> CredentialSetting:
     found.for_app("certificate")
     found.require("certificate", {"the PKCS#12 file (ARM_CLIENT_CERTIFICATE_PATH)": found.certificate})
     path = Path(found.certificate or "")
@@ -213,7 +224,7 @@ def _certificate(found: _Found, _: TokenSource | None, origin: str) -> Credentia
         "certificate",
         found.tenant_id,
         found.client_id,
-        origin,
+        found.fetched_from or str(path),
         certificate_path=path,
         certificate_password=found.get("ARM_CLIENT_CERTIFICATE_PASSWORD", "AZURE_CLIENT_CERTIFICATE_PASSWORD"),
     )

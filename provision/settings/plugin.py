@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from provision.settings.credential import CredentialSetting
+from provision.settings.credential import ORIGIN, CredentialSetting
 from provision.settings.endpoints import Endpoints
 
 _EMPTIED = (
@@ -43,6 +43,7 @@ def plugin_configuration(setting: CredentialSetting, endpoints: Endpoints | None
     variables = dict.fromkeys(_EMPTIED, "")
     variables |= {"ARM_USE_CLI": "false", "ARM_USE_MSI": "false", "ARM_USE_OIDC": "false"}
     variables["ARM_USE_AKS_WORKLOAD_IDENTITY"] = "false"
+    variables[ORIGIN] = setting.origin  # the plugin and the program find the secret in a variable of ours
     if setting.tenant_id:
         variables["ARM_TENANT_ID"] = setting.tenant_id
     if setting.client_id:

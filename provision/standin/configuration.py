@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision.errors import InvalidInput
-from provision.settings.credential import CredentialSetting
+from provision.settings.credential import ORIGIN, CredentialSetting
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,18 @@ class Configuration:
             self._read("clientCertificatePath"),
             self._read_either("clientSecret", "clientSecretFilePath"),
         )
+        origin = self._environ.get(ORIGIN, "")
         if tenant_id and client_id and certificate:
             return CredentialSetting(
                 "certificate",
                 tenant_id,
                 client_id,
+                origin,
                 certificate_path=Path(certificate),
                 certificate_password=self._read("clientCertificatePassword") or None,
             )
         if tenant_id and client_id and secret:
-            return CredentialSetting("client-secret", tenant_id, client_id, client_secret=secret)
+            return CredentialSetting("client-secret", tenant_id, client_id, origin, client_secret=secret)
         if tenant_id and client_id and (self._flag("useOidc") or self._flag("useAksWorkloadIdentity")):
             return self._federated(tenant_id, client_id)
         if self._flag("useMsi"):

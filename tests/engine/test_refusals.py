@@ -95,3 +95,13 @@ def test_each_failure_has_its_kind(said: str, kind: type[ProvisionError], senten
     assert re.search(sentence, error.message)
     assert "\n" not in str(error)
     assert error.remedy or kind is ProvisionError
+
+
+@pytest.mark.parametrize(
+    "said", ["AADSTS7000215: Invalid client secret provided.", "Signing in to tenant t failed: no."]
+)
+def test_a_sign_in_that_the_plugin_fails_names_where_its_secret_is_kept(said: str) -> None:
+    diagnostics = [Diagnostic("error", said)]
+    told = refusal("", diagnostics, stack="dev", passphrase="the keyring", credential="env:CONTOSO_SECRET")
+    assert "credential (env:CONTOSO_SECRET)" in told.remedy
+    assert "and credential;" in refusal("", diagnostics, stack="dev", passphrase="the keyring").remedy

@@ -121,9 +121,24 @@ def test_nothing_of_the_runs_own_sign_in_reaches_a_tenant_with_another() -> None
             "ARM_CLIENT_ID": CLIENT,
             "ARM_CLIENT_SECRET": VALUE,
             "PROVISION_CREDENTIAL": "client-secret",
+            "PROVISION_CREDENTIAL_ORIGIN": "env:PARTNER",
             "PARTNER": VALUE,
         }
         assert credential.read(environ=variables).client_secret == VALUE
+
+
+def test_a_credential_knows_the_place_that_it_came_from(tmp_path: Path) -> None:
+    secret, certificate = private(tmp_path / "north-wind", VALUE.encode()), private(tmp_path / "kept", Pair().pem)
+    own = {"PROVISION_CREDENTIAL_ORIGIN": "env:ANOTHER", "SECRET_NORTH_WIND": VALUE}
+    for row, origin in (
+        (by_secret("env:SECRET_{key}"), "env:SECRET_NORTH_WIND"),
+        (by_secret(f"file:{tmp_path}/{{key}}"), f"file:{secret}"),
+        (by_certificate(f"file:{certificate}"), f"file:{certificate}"),
+    ):
+        with environment_for(row, own, places=Places()) as variables:
+            assert credential.read(environ=variables).origin == origin
+    with environment_for(replace(ROW, credential=CredentialReference("gdap", "azure-cli")), own) as variables:
+        assert "env:" not in credential.read(environ=variables).origin
 
 
 def test_a_variable_is_named_by_what_is_filled_in() -> None:

@@ -9,20 +9,39 @@ from azure.identity import CredentialUnavailableError
 from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, ProvisionError, SignInFailed, Unreachable
 from provision.microsoft import publisher
 from provision.microsoft.refusals import AADSTS, GraphRefusal, Throttled, graph_refused, sign_in_failed
+from provision.settings.credential import CredentialSetting
 from provision.settings.endpoints import of_cloud
 
 CLOUD = of_cloud("public")
+SETTING = CredentialSetting("client-secret", "contoso.com", "1111", "env:CONTOSO_SECRET")
 
 
 @pytest.mark.parametrize("code", AADSTS)
 def test_every_entra_code_has_a_sentence_and_a_remedy(code: str) -> None:
-    error = sign_in_failed(
-        ClientAuthenticationError(f"AADSTS{code}: long text\nTrace ID: 1"), CLOUD, tenant="contoso.com"
-    )
-    assert isinstance(error, SignInFailed)
-    assert f"AADSTS{code}" in error.message
-    assert error.remedy
-    assert "\n" not in str(error)
+    for setting in (None, CredentialSetting("client-secret", "contoso.com"), SETTING):
+        error = sign_in_failed(
+            ClientAuthenticationError(f"AADSTS{code}: long text\nTrace ID: 1"), CLOUD, setting=setting
+        )
+        assert isinstance(error, SignInFailed)
+        assert f"AADSTS{code}" in error.message
+        assert error.remedy
+        assert not any(sign in str(error) for sign in "\n{}")
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("7000215", "the client secret in env:CONTOSO_SECRET is wrong"),
+        ("7000222", "the client secret in env:CONTOSO_SECRET has expired"),
+        ("700027", "the certificate in env:CONTOSO_SECRET is not the application's"),
+        ("700016", "Check the client id 1111 and the tenant."),
+        ("50173", "az login --tenant contoso.com"),
+    ],
+)
+def test_what_is_wrong_is_named_by_where_it_is_kept(code: str, says: str) -> None:
+    error = sign_in_failed(ClientAuthenticationError(f"AADSTS{code}: no"), CLOUD, setting=SETTING)
+    assert says in str(error)
+    assert "ARM_" not in str(error)
 
 
 def test_an_unknown_code_leads_to_microsofts_page() -> None:

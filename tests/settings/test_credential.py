@@ -118,3 +118,25 @@ def test_the_plugin_signs_in_by_the_same_method_and_no_other() -> None:
     told = plugin_configuration(credential.read(environ={**APP, **DEVOPS}))
     assert (told["ARM_USE_OIDC"], told["ARM_ADO_PIPELINE_SERVICE_CONNECTION_ID"]) == ("true", "conn")
     assert plugin_configuration(credential.read("device-code", environ={}))["ARM_USE_CLI"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("environ", "origin"),
+    [
+        (SECRET, "ARM_CLIENT_SECRET"),
+        ({**APP, "AZURE_CLIENT_SECRET": "x"}, "AZURE_CLIENT_SECRET"),
+        ({**SECRET, "PROVISION_CREDENTIAL_ORIGIN": "vault:secret/contoso#mail"}, "vault:secret/contoso#mail"),
+    ],
+)
+def test_where_a_secret_is_kept_goes_with_it_to_the_plugin(environ: dict[str, str], origin: str) -> None:
+    found = credential.read(environ=environ)
+    assert found.origin == origin
+    assert credential.read(environ=environ | plugin_configuration(found)).origin == origin
+
+
+def test_a_file_is_told_as_where_the_secret_is_kept(tmp_path: Path) -> None:
+    secret, certificate = tmp_path / "secret", tmp_path / "app.pfx"
+    secret.write_text("from-file\n")
+    certificate.write_bytes(b"\x30\x82")
+    for name, file in (("ARM_CLIENT_SECRET_FILE_PATH", secret), ("ARM_CLIENT_CERTIFICATE_PATH", certificate)):
+        assert credential.read(environ={**APP, name: str(file)}).origin == str(file)

@@ -327,7 +327,8 @@ def test_one_tenants_refusal_leaves_the_others_alone(customers: Customers, regis
     failure = seen["contoso"].failure
     assert failure is not None
     assert (failure.kind, failure.exit_code) == ("SignInFailed", 4)
-    assert "AADSTS7000215" in failure.message
+    assert "the client secret in env:SECRET_CONTOSO is wrong (AADSTS7000215)" in failure.message
+    assert "ARM_" not in failure.message + failure.remedy, "a variable that nobody in the fleet has set"
     assert seen["fabrikam"].status == "unchanged"
 
 

@@ -141,6 +141,16 @@ def test_rotation_happens_when_it_is_due(fleet: Fleet) -> None:
     assert fleet.do("up", row).status == "unchanged"
 
 
+def test_a_secret_that_is_wrong_is_told_by_the_place_that_the_fleet_file_names(fleet: Fleet) -> None:
+    row = fleet.row("acme")
+    fleet.environ["SECRET_ACME"] = "another"
+    failure = fleet.do("up", row).failure
+    assert failure is not None
+    assert (failure.kind, failure.exit_code) == ("SignInFailed", errors.SignInFailed.exit_code)
+    assert "the client secret in env:SECRET_ACME is wrong (AADSTS7000215)" in failure.message
+    assert "ARM_" not in failure.message + failure.remedy
+
+
 def test_a_failure_inside_the_program_is_one_sentence(fleet: Fleet) -> None:
     row = fleet.row("acme")
     (room,) = fleet.sandbox.new_people(fleet.there["acme"], {"alias": "room", "mailbox": "room"})
