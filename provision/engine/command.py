@@ -26,6 +26,7 @@ from semver import VersionInfo
 
 from provision.engine.toolchain import Toolchain
 from provision.errors import Interrupted
+from provision.settings.credential import OF_THE_STATE
 
 if TYPE_CHECKING:
     from provision.engine.warm import Warm
@@ -48,6 +49,8 @@ class EngineCommand(automation.PulumiCommand):
         say: given single lines for the user.
         environ: what ``additional_env`` of each run is added to.
         warm: where programs and plugins come from; the engine starts them without it.
+        state: the sign-in to the state. Where ``environ`` has another, or none, it is the engine's alone: what is
+            started warm does not get it, and what the engine starts itself is told to pass over it.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class EngineCommand(automation.PulumiCommand):
         say: Callable[[str], None],
         environ: Mapping[str, str] = os.environ,
         warm: Warm | None = None,
+        state: Mapping[str, str] | None = None,
     ) -> None:
         # Not calling super().__init__: it starts the CLI to ask for the version.
         self.command = str(toolchain.command)
@@ -64,6 +68,8 @@ class EngineCommand(automation.PulumiCommand):
         self._say = say
         self._environ = environ
         self._warm = warm
+        alone = {name: value for name, value in (state or {}).items() if environ.get(name) != value}
+        self._engines_own = {**alone, OF_THE_STATE: " ".join(alone)} if alone else {}
         self._said: set[str] = set()
 
     def _discreet(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -108,10 +114,11 @@ class EngineCommand(automation.PulumiCommand):
         """
         environment = self._discreet({**self._environ, **additional_env, "PULUMI_AUTOMATION_API": "true"})
         if self._warm is None:
-            return self._run(args, cwd, environment, (on_output, on_error), given)
+            return self._run(args, cwd, {**environment, **self._engines_own}, (on_output, on_error), given)
         engine = Path(self.command).parent
         with self._warm.beside(args[0], engine, environment, cwd, self._say) as (further, variables):
-            return self._run([*args, *further], cwd, {**environment, **variables}, (on_output, on_error), given)
+            whole = {**environment, **variables, **self._engines_own}
+            return self._run([*args, *further], cwd, whole, (on_output, on_error), given)
 
     def _run(
         self,

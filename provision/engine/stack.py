@@ -109,7 +109,7 @@ class StackRunner:
         self._environment = dict(environment)
         self._exported: str | None = None
         """What a shared backend's state was at the last look, until something is done; each look starts the engine."""
-        self._command = EngineCommand(toolchain, say=say, environ=environ, warm=warm)
+        self._command = EngineCommand(toolchain, say=say, environ=environ, warm=warm, state=state.sign_in)
 
     def __repr__(self) -> str:
         return f"StackRunner({self._name!r}, project={str(self._project)!r})"

@@ -20,6 +20,7 @@ from platformdirs import user_data_path, user_runtime_path
 
 from provision.engine.cache import write_atomically
 from provision.errors import InvalidInput, StateUnavailable
+from provision.settings.credential import AZURES_OWN
 
 _SERVICE = "provision"
 _ENTRY = "pulumi-state-passphrase"
@@ -37,6 +38,8 @@ class State:
     """The file that holds the passphrase; None when ``PULUMI_CONFIG_PASSPHRASE`` itself is set."""
     passphrase_from: str
     """Where the passphrase comes from, in words, for messages."""
+    sign_in: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The variables by which the backend is signed in to through Microsoft Entra, whatever a program signs in with."""
 
     @property
     def shown(self) -> str:
@@ -62,7 +65,7 @@ def open_state(backend: str | None = None, *, environ: Mapping[str, str] = os.en
     """
     url = backend_url(backend, environ=environ)
     passphrase_file, origin = _passphrase(environ)
-    state = State(url, passphrase_file, origin)
+    state = State(url, passphrase_file, origin, _sign_in(url, environ))
     if state.directory is not None:
         _make_private(state.directory)
         if not os.access(state.directory, os.R_OK | os.W_OK | os.X_OK):
@@ -96,6 +99,12 @@ def backend_url(backend: str | None = None, *, environ: Mapping[str, str] = os.e
             remedy=f"Use one of {', '.join(f'{name}://' for name in _SCHEMES)}.",
         )
     return url
+
+
+def _sign_in(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What Go CDK's bucket leaves to Azure's own library, where no key or signature is set (``azureblob``)."""
+    names = AZURES_OWN if url.startswith("azblob://") else ()
+    return {name: environ[name] for name in names if environ.get(name)}
 
 
 def data_directory(environ: Mapping[str, str] = os.environ) -> Path:

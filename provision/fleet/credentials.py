@@ -8,7 +8,9 @@ Values stay in memory. The one exception is a certificate: azure-identity and th
 file, so it lies in a private folder, encrypted with a password made for this one use, until the tenant is left.
 
 The vaults are opened with the environment of the run, not the customer's: a partner's Key Vault stands in the partner's
-tenant. One value, or one vault's connection, serves all tenants of a process for ``KEPT_SECONDS``.
+tenant. So is the state (``engine.state``): what is taken out here by which the run signs in to ``azblob://``, the
+engine is given back for itself. One value, or one vault's connection, serves all tenants of a process for
+``KEPT_SECONDS``.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from provision.secrets.files import read_private_bytes
 from provision.secrets.sinks import Sink, open_sink
 from provision.secrets.sinks.keyvault import KeyVaultSecretSink
 from provision.secrets.sinks.vault import VaultField
-from provision.settings.credential import NAMES, ORIGIN
+from provision.settings.credential import AZURES_OWN, NAMES, ORIGIN
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
@@ -58,19 +60,15 @@ _PEM, _DER = b"-----BEGIN", b"\x30"
 """How the two forms of a certificate with its key begin; anything else is the second in base64."""
 
 _OWN = (
+    *AZURES_OWN,
     "ARM_TENANT_ID",
-    "AZURE_TENANT_ID",
     "ARM_CLIENT_ID",
-    "AZURE_CLIENT_ID",
     "ARM_CLIENT_ID_FILE_PATH",
     "ARM_CLIENT_SECRET",
-    "AZURE_CLIENT_SECRET",
     "ARM_CLIENT_SECRET_FILE_PATH",
     "ARM_CLIENT_CERTIFICATE",
     "ARM_CLIENT_CERTIFICATE_PATH",
-    "AZURE_CLIENT_CERTIFICATE_PATH",
     "ARM_CLIENT_CERTIFICATE_PASSWORD",
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "ARM_USE_MSI",
     ORIGIN,
 )
@@ -187,7 +185,8 @@ def environment_for(
         return
     check(credential)
     source = _PROCESS if places is None else places
-    removed = {*_OWN, *(() if credential.method.startswith("workload-identity") else _TOKENS)}
+    by_token = credential.method.startswith("workload-identity")
+    removed = set(_OWN) - set(_TOKENS) if by_token else {*_OWN, *_TOKENS}
     variables = {name: value for name, value in environ.items() if name not in removed} | _of_tenant(tenant)
     variables["PROVISION_CREDENTIAL"] = credential.method
     if client_id := credential.client_id or _own_client_id(credential.method, environ):

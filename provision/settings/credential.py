@@ -50,6 +50,19 @@ NAMES: dict[str, tuple[Method, TokenSource | None]] = {
 }
 """What the setting may say. ``workload-identity`` alone takes the first source that is there."""
 
+AZURES_OWN = (
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
+"""As whom Azure's own libraries sign in where nobody names a credential (azure-sdk-for-go, ``azidentity``:
+``environment_credential.go``, ``workload_identity.go``). The azuread plugin reads none of them, unless it is told to be
+a workload of AKS (hashicorp/terraform-provider-azuread, ``provider.go`` and ``helpers.go``)."""
+OF_THE_STATE = "PROVISION_STATE_SIGN_IN"
+"""Names those of them, with blanks between, by which Pulumi's state is signed in to and nothing else is."""
 ORIGIN = "PROVISION_CREDENTIAL_ORIGIN"
 """Names the place that a secret or certificate was fetched from before it came into the variables; for messages."""
 
@@ -125,7 +138,8 @@ class _Found:
     """What the environment and the configuration hold, read once."""
 
     def __init__(self, environ: Mapping[str, str], tenant_id: str | None, client_id: str | None) -> None:
-        self._environ = environ
+        others = (environ.get(OF_THE_STATE) or "").split()
+        self._environ = {name: value for name, value in environ.items() if name not in others}
         self.tenant_id = tenant_id or self.get("ARM_TENANT_ID", "AZURE_TENANT_ID")
         self.client_id = client_id or self.get("ARM_CLIENT_ID", "AZURE_CLIENT_ID")
         if self.client_id is None and (file := self.get("ARM_CLIENT_ID_FILE_PATH")):

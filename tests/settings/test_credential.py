@@ -140,3 +140,17 @@ def test_a_file_is_told_as_where_the_secret_is_kept(tmp_path: Path) -> None:
     certificate.write_bytes(b"\x30\x82")
     for name, file in (("ARM_CLIENT_SECRET_FILE_PATH", secret), ("ARM_CLIENT_CERTIFICATE_PATH", certificate)):
         assert credential.read(environ={**APP, name: str(file)}).origin == str(file)
+
+
+def test_what_signs_in_to_the_state_signs_in_to_nothing_else(tmp_path: Path) -> None:
+    """A tenant's plugin and program run beneath an engine that reaches the state as the partner."""
+    partners = dict.fromkeys(credential.AZURES_OWN, "the-partners")
+    passed_over = partners | {credential.OF_THE_STATE: " ".join(partners)}
+    found = credential.read(environ=passed_over)
+    assert (found.method, found.tenant_id, found.client_id, found.client_secret) == ("azure-cli", None, None, None)
+    certificate = tmp_path / "tenants.pfx"
+    certificate.write_bytes(b"\x30\x82")
+    tenants = {**APP, "ARM_CLIENT_CERTIFICATE_PATH": str(certificate), "ARM_CLIENT_CERTIFICATE_PASSWORD": ""}
+    found = credential.read("certificate", environ=passed_over | tenants)
+    assert (found.tenant_id, found.certificate_password) == ("contoso.com", None)
+    assert credential.read("certificate", environ=partners | tenants).certificate_password == "the-partners"

@@ -42,7 +42,7 @@ class Opening:
     claim: Any | None
     """None for an action that only looks."""
     environ: Mapping[str, str] = field(repr=False)
-    """The run's own: what opens the sinks, the journal and the vaults, which are not the customer's."""
+    """The run's own: what opens the state, the sinks, the journal and the vaults, which are not the customer's."""
     say: Say
     hide: Callable[[Mapping[str, str]], None]
     """Takes values out of the log."""
@@ -68,7 +68,7 @@ class Opening:
             with step("credential"):
                 environ = closing.enter_context(self.signed())
             with step("engine"):
-                state = open_state(environ=environ)
+                state = open_state(environ=self.environ)
                 toolchain = ensure_engine(progress=self.say, environ=environ)
             place = closing.enter_context(
                 workplace(job.tenant, kept, project=project, profiles=job.options.get("profiles"))

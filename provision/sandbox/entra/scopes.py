@@ -56,7 +56,26 @@ AZURE_KEY_VAULT: Document = {
     "appRoles": [],
 }
 """Azure Key Vault; its id is in "Manage storage account keys with Key Vault and the Azure CLI"."""
-_WITHOUT_OBJECTS = (AZURE_RESOURCE_MANAGER, AZURE_KEY_VAULT)
+AZURE_STORAGE: Document = {
+    "id": "e406a681-f3d4-42a8-90b6-c2b029497af1",
+    "appId": "e406a681-f3d4-42a8-90b6-c2b029497af1",
+    "displayName": "Azure Storage",
+    "servicePrincipalNames": ["https://storage.azure.com"],
+    "oauth2PermissionScopes": [
+        {
+            "id": "03e0da56-190b-40ad-a80c-ea378c433f7f",
+            "value": "user_impersonation",
+            "type": "User",
+            "isEnabled": True,
+            "userConsentDisplayName": "Access Azure Storage",
+            "adminConsentDisplayName": "Access Azure Storage",
+        }
+    ],
+    "appRoles": [],
+}
+"""Azure Storage, whose tokens open blobs ("Authorize access to blobs using Microsoft Entra ID"); its id and its scope's
+are those that public templates ask for, its consent's words were not read at a source."""
+_WITHOUT_OBJECTS = (AZURE_RESOURCE_MANAGER, AZURE_KEY_VAULT, AZURE_STORAGE)
 
 
 @dataclass(frozen=True)
