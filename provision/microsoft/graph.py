@@ -46,7 +46,7 @@ APP_FIELDS = [
     "requiredResourceAccess", "passwordCredentials", "createdDateTime", "verifiedPublisher",
 ]  # fmt: skip
 """What is read of an app registration; ``reading.application_of`` takes these."""
-_CERTIFICATES = ["keyCredentials"]
+CERTIFICATE_FIELDS = ["keyCredentials"]
 """Asked for only where certificates are shown: of a single object Graph then sends their data as well."""
 _SP_FIELDS = ["id", "appId", "displayName", "accountEnabled", "tags"]
 _WRITE_APPS = (
@@ -100,7 +100,7 @@ class Graph(Line):
         found = self._channel.ask(
             _application(object_id),
             "read the application",
-            query={"select": APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
+            query={"select": APP_FIELDS + (CERTIFICATE_FIELDS if with_certificates else [])},
             needs=_READ_APPS,
             absent=_gone,
         )
@@ -125,7 +125,7 @@ class Graph(Line):
         found = self._channel.ask_all(
             lambda client: client.applications,
             "list applications",
-            query={"filter": condition, "select": APP_FIELDS + (_CERTIFICATES if with_certificates else [])},
+            query={"filter": condition, "select": APP_FIELDS + (CERTIFICATE_FIELDS if with_certificates else [])},
             needs=_READ_APPS,
         )
         return [application_of(item) for item in found]

@@ -16,7 +16,7 @@ from provision.fleet.audit import beyond as _beyond
 from provision.fleet.audit.beyond import Beyond
 from provision.fleet.kept import Kept
 from provision.microsoft.batch import Document, Read, Visit
-from provision.microsoft.graph import APP_FIELDS, quoted
+from provision.microsoft.graph import APP_FIELDS, CERTIFICATE_FIELDS, quoted
 from provision.microsoft.objects import GRAPH_APP_ID, Application, Grant, Permission, ServicePrincipal
 from provision.microsoft.reading import application_of, grant_of, service_principal_of
 from provision.settings.stack import StackSettings
@@ -154,7 +154,7 @@ def _select(id_: str, url: str, doing: str, needs: str) -> Read:
 
 
 def _applications(condition: str, id_: str = "applications") -> Read:
-    fields = ",".join(dict.fromkeys([*APP_FIELDS, *_beyond.fields(_beyond.APPLICATION)]))
+    fields = ",".join(dict.fromkeys([*APP_FIELDS, *CERTIFICATE_FIELDS, *_beyond.fields(_beyond.APPLICATION)]))
     return _select(id_, f"applications?$filter={condition}&$select={fields}", "list applications", _READ_APPS)
 
 

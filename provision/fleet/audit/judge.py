@@ -7,7 +7,7 @@ would mend says so, and is what makes a tenant ``drifted``. Pure: nothing is ask
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -16,7 +16,8 @@ from provision.fleet.audit.facts import Facts
 from provision.fleet.kept import Kept
 from provision.fleet.outcome import Finding, Outcome
 from provision.fleet.tenant import Tenant
-from provision.secrets.expiry import Known, Registration
+from provision.microsoft.objects import Application
+from provision.secrets.expiry import Entry, Known, Registration
 from provision.secrets.expiry import read as read_secrets
 from provision.settings.stack import SLOTS, StackSettings
 
@@ -42,11 +43,22 @@ class Seen:
 
     @cached_property
     def secrets(self) -> Registration | None:
-        """The registration's secrets and the verdict on them; None without a registration."""
+        """The registration's client secrets and the verdict on them; None without a registration.
+
+        No certificate decides here: whatever else is there, the engine makes a client secret where there is none.
+        """
         application = self.facts.application
-        if application is None:
-            return None
-        names = {self.settings.profile.slot_name(slot): slot for slot in SLOTS}
+        return None if application is None else self._sorted(replace(application, certificates=()))
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that the registration can be signed in as with."""
+        application = self.facts.application
+        return () if application is None else self._sorted(application).entries
+
+    def _sorted(self, application: Application) -> Registration:
+        product = self.settings.profile
+        names = {naming(slot): slot for naming in (product.slot_name, product.certificate_name) for slot in SLOTS}
         in_use = self.kept.secret_key_id if self.kept.client_id == application.app_id else None
         return read_secrets(
             application,
@@ -160,11 +172,12 @@ def _secret(seen: Seen) -> Iterator[Finding]:
 
 
 def _foreign(seen: Seen) -> Iterator[Finding]:
-    """secret-foreign: a live secret or certificate that this toolkit did not make"""
-    secrets = seen.secrets
-    for entry in secrets.entries if secrets else ():
-        if entry.slot is None and not entry.in_use and entry.state in ("live", "expiring"):
-            yield Finding("secret-foreign", "note", f"Somebody else made the {entry.words}.", "Remove it if unused.")
+    """secret-foreign, certificate-foreign: one that this toolkit did not make, and that signs in or will"""
+    for entry in seen.entries:
+        if entry.slot is None and not entry.in_use and entry.state != "expired":
+            yield Finding(
+                f"{entry.kind}-foreign", "note", f"Somebody else made the {entry.words}.", "Remove it if unused."
+            )
 
 
 def _consent_unseen(seen: Seen) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from registered import Registrar
-from trial import Trial, environment, token
+from trial import Trial, environment, foreign_certificate, token
 
 from provision.fleet import audit as audits
 from provision.fleet.audit import audit
@@ -310,6 +310,41 @@ def test_somebody_elses_secret_is_told_and_changes_nothing(registered: Customers
     registered.graph("POST", path, {"passwordCredential": {"displayName": "by hand"}})
     outcome = registered.one()
     assert (outcome.status, [one.rule for one in outcome.findings]) == ("unchanged", ["secret-foreign"])
+
+
+FOREIGN: dict[str, tuple[list[str], list[str]]] = {
+    "somebody else's": (["by hand"], ["certificate-foreign"]),
+    "two of them": (["by hand", "another"], ["certificate-foreign", "certificate-foreign"]),
+    "this toolkit's": (["CLOUDEX TMS certificate A"], []),
+}
+"""Names of certificates, and what is told."""
+
+
+@pytest.mark.parametrize("present", FOREIGN)
+def test_somebody_elses_certificate_is_told_and_changes_nothing(registered: Customers, present: str) -> None:
+    """Whoever has its key signs in as the product."""
+    names, rules = FOREIGN[present]
+    uploaded = [foreign_certificate(name) for name in names]
+    path = f"/applications/{registered.kept['contoso'].application}"
+    registered.graph("PATCH", path, {"keyCredentials": uploaded})
+    outcome = registered.one()
+    assert (outcome.status, [one.rule for one in outcome.findings]) == ("unchanged", rules)
+    assert outcome.secret_ends == registered.kept["contoso"].secret_ends
+    if rules:
+        key_id = registered.graph("GET", path)["keyCredentials"][0]["keyId"]
+        assert f"Somebody else made the certificate by hand ({key_id})." in [one.message for one in outcome.findings]
+
+
+def test_a_certificate_does_not_stand_for_the_secret_that_is_missing(registered: Customers) -> None:
+    """What the engine makes is a client secret, also where nothing is remembered of the one that was there."""
+    kept = registered.kept["contoso"]
+    registered.kept["contoso"] = replace(kept, secret_key_id=None)
+    path = f"/applications/{kept.application}"
+    registered.graph("PATCH", path, {"keyCredentials": [foreign_certificate("by hand")]})
+    registered.graph("POST", f"{path}/removePassword", {"keyId": kept.secret_key_id})
+    outcome = registered.one()
+    assert (outcome.verdict, outcome.secret_ends) == ("drifted", None)
+    assert {one.rule for one in outcome.findings} == {"secret-missing", "certificate-foreign"}
 
 
 def test_a_row_that_asks_for_something_else_is_told(registered: Customers) -> None:
