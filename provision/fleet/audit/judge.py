@@ -72,20 +72,23 @@ class Seen:
 
 
 def _registration(seen: Seen) -> Iterator[Finding]:
-    """registration-missing, registration-twice"""
-    count = len(seen.facts.registrations)
-    if count > 1:
-        ids = ", ".join(one.app_id for one in seen.facts.registrations)
-        yield Finding(
-            "registration-twice",
-            "error",
-            f"The tenant holds {count} registrations of this stack: {ids}.",
-            "Delete in the portal the one that is not in use.",
-        )
-    if count == 0:
+    """registration-missing"""
+    if not seen.facts.registrations:
         was = f" {seen.kept.client_id} is gone: somebody deleted it." if seen.kept.client_id else ""
         yield Finding(
             "registration-missing", "error" if was else "note", f"There is no app registration.{was}", _up(seen)
+        )
+
+
+def _twice(seen: Seen) -> Iterator[Finding]:
+    """registration-twice: the engine refuses to choose one"""
+    found = seen.facts.registrations
+    if len(found) > 1:
+        yield Finding(
+            "registration-twice",
+            "error",
+            f"The tenant holds {len(found)} registrations of this stack: {', '.join(one.app_id for one in found)}.",
+            "Delete in the portal the one that is not in use.",
         )
 
 
@@ -199,6 +202,7 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(_registration, mended=True),
+    Rule(_twice),
     Rule(_settings, mended=True),
     Rule(_enterprise_application, mended=True),
     Rule(_disabled, mended=True),
@@ -230,7 +234,8 @@ def judge(seen: Seen) -> Outcome:
 
     The verdict is the first that fits: ``new`` (no registration), ``drifted`` (the engine would put something right),
     ``settings-changed`` (the row asks for something else than the last complete run did), ``secret-ends``,
-    ``needs-attention`` (what no engine mends), ``unchanged``.
+    ``needs-attention`` (what no engine mends), ``unchanged``. Of two registrations the engine takes neither, whatever
+    the row asks for: ``needs-attention``.
     """
     found = [(rule, finding) for rule in RULES for finding in rule.check(seen)]
     findings = tuple(finding for _, finding in found)
@@ -238,6 +243,8 @@ def judge(seen: Seen) -> Outcome:
     verdict = "unchanged"
     if not seen.facts.registrations:
         verdict = "new"
+    elif seen.facts.application is None:
+        verdict = "needs-attention"
     elif any(rule.mended for rule, _ in serious) or any(finding.rule == "secret-missing" for finding in findings):
         verdict = "drifted"
     elif seen.kept.fingerprint != seen.tenant.fingerprint():

@@ -347,6 +347,17 @@ def test_a_certificate_does_not_stand_for_the_secret_that_is_missing(registered:
     assert {one.rule for one in outcome.findings} == {"secret-missing", "certificate-foreign"}
 
 
+def test_two_registrations_are_for_a_person_and_not_for_the_engine(registered: Customers) -> None:
+    kept = registered.kept["contoso"]
+    tags = registered.graph("GET", f"/applications/{kept.application}")["tags"]
+    registered.graph("POST", "/applications", {"displayName": "another", "tags": tags})
+    outcome = registered.one()
+    assert (outcome.status, outcome.verdict, outcome.client_id) == ("pending", "needs-attention", None)
+    assert [(one.rule, one.severity) for one in outcome.findings] == [("registration-twice", "error")]
+    asking = replace(registered.rows[0], sinks=("envfile:/srv/tms/mail.env",))
+    assert registered.look([asking])["contoso"].verdict == "needs-attention"
+
+
 def test_a_row_that_asks_for_something_else_is_told(registered: Customers) -> None:
     row = registered.rows[0]
     outcome = registered.look([replace(row, sinks=("envfile:/srv/tms/mail.env",))])["contoso"]
