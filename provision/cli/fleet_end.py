@@ -12,6 +12,7 @@ from provision.cli.files import PRIVATE, put
 from provision.errors import Interrupted, PartlyFailed, ProblemsFound, ProvisionError
 
 if TYPE_CHECKING:
+    from provision.fleet.breaker import Cause
     from provision.fleet.coordinator import Ended
     from provision.fleet.source import Problem
     from provision.fleet.store import FleetStore, Run
@@ -95,7 +96,7 @@ def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_
         raise ended.broken
     for cause, why in ended.causes:
         raise _stopping(why.exit_code)(
-            f"{_shared(cause.kind, cause.scope)}; {_tenants(untried)} not tried. {why.message}",
+            f"{_shared(cause, untried)} {why.message}",
             remedy=f"{why.remedy} Then {goes_on}".strip(),
         )
     failed = ended.counts.get("failed", 0)
@@ -121,9 +122,11 @@ def verdict(ended: Ended, problems: tuple[Problem, ...], *, action: str, expect_
     return 0
 
 
-def _shared(kind: str, scope: str) -> str:
-    whom = f"every tenant with the credential {scope}" if scope else "every tenant"
-    return f"The run was stopped because one cause hits {whom} ({kind})"
+def _shared(cause: Cause, untried: int) -> str:
+    whom = f"every tenant with the credential {cause.scope}" if cause.scope else "every tenant"
+    if not untried:
+        return f"One cause hits {whom} ({cause.kind})."
+    return f"The run was stopped because one cause hits {whom} ({cause.kind}); {_tenants(untried)} not tried."
 
 
 def _stopping(code: int) -> type[ProvisionError]:

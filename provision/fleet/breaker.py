@@ -3,13 +3,14 @@
 A cause is tried on purpose before it is believed: when several tenants in a row failed by it, the next few are tried
 one at a time, picked from all that are left, not from those that stand together in the file. One that gets further
 closes the breaker again; if none does, it opens, and all that the cause would hit are told as not tried. A tenant's own
-fault therefore stops nobody else, however many such tenants follow each other. Does not own: the waiting and the jobs
-(``coordinator``).
+fault therefore stops nobody else, however many such tenants follow each other. Of a run that is over without that, it
+tells whether all its tenants failed by one cause. Does not own: the waiting and the jobs (``coordinator``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from provision.errors import EngineUnavailable, SignInFailed, StateUnavailable, Unreachable
@@ -80,6 +81,8 @@ class _Suspicion:
 
     hit: dict[str, Failure] = field(default_factory=dict)
     """Tenants that it hit since one last got further, by key, in order."""
+    said: set[str] = field(default_factory=set)
+    """What was said of them, without their own names."""
     probing: str | None = None
     """The tenant that is being tried on purpose."""
     failed_probes: int = 0
@@ -114,10 +117,12 @@ class Breaker:
                 seen.failed_probes += cause == its
             if cause != its and cause.hits(tenant) and _got_further(cause, outcome):
                 seen.hit.clear()
+                seen.said.clear()
                 seen.failed_probes = 0
         if its is not None and outcome.failure is not None:
             seen = self._causes.setdefault(its, _Suspicion())
             seen.hit[tenant.key] = outcome.failure
+            seen.said.add(_without_names(outcome.failure.message, tenant))
             seen.not_before = now + SHARED[its.kind].patience
 
     def lost(self, tenant: Tenant) -> None:
@@ -137,6 +142,27 @@ class Breaker:
             for cause, seen in self._causes.items()
             if self._is_suspected(seen) and seen.failed_probes >= self._probes
         ]
+
+    def of_all(self, counts: Mapping[str, int]) -> tuple[tuple[Cause, Failure], ...]:
+        """The one cause by which every tenant of a run that is over failed, where they were too few to open it.
+
+        One tenant alone shares its cause with nobody, and one that is done shows that the others' causes are their own;
+        so does another sentence of the same kind.
+
+        Args:
+            counts: the run's tenants by status.
+
+        Returns:
+            One, as ``open_causes`` gives it, or none.
+        """
+        failed = counts.get("failed", 0)
+        if failed < 2 or failed != sum(counts.values()):
+            return ()
+        return tuple(
+            (cause, list(seen.hit.values())[-1])
+            for cause, seen in self._causes.items()
+            if len(seen.hit) == failed and len(seen.said) == 1
+        )
 
     def pick(self, waiting: Sequence[Tenant], *, now: float) -> Tenant | None:
         """The next tenant to begin: the first that no suspicion holds back, else one to try on purpose.
@@ -168,6 +194,12 @@ class Breaker:
 
     def _is_suspected(self, seen: _Suspicion) -> bool:
         return len(seen.hit) >= self._in_a_row
+
+
+def _without_names(message: str, tenant: Tenant) -> str:
+    """A failure's sentence as it would be for any other tenant."""
+    own = "|".join(re.escape(name) for name in (tenant.tenant, tenant.key))
+    return re.sub(rf"\b(?:{own})\b", "", message)
 
 
 def _got_further(cause: Cause, outcome: Outcome) -> bool:

@@ -71,7 +71,7 @@ class Ended:
     counts: Mapping[str, int]
     """Tenants by status."""
     causes: tuple[tuple[Cause, Failure], ...] = ()
-    """What stopped the run for all that it hits."""
+    """What stopped the run for all that it hits, or what every tenant of a small one failed by."""
     interrupted: bool = False
     broken: ProvisionError | None = None
     """The workers as a whole are gone."""
@@ -345,6 +345,7 @@ class Coordinator:
         for outcome in untried:
             self._counts[outcome.status] += 1
             self._ended(outcome)
+        causes = causes or self._breaker.of_all(self._counts)
         ended = Ended(dict(self._counts), causes, interrupted=self._stopping, broken=self._broken)
         if ended.complete:
             self._store.end(self._run)

@@ -141,6 +141,7 @@ class Looking:
             note = why or "the run was stopped before its turn"
             self._note(Outcome(tenant.key, self._run.action, "not-tried", notes=(note,)))
         self._write()
+        causes = causes or self._breaker.of_all(self._counts)
         return Ended(dict(self._counts), causes, interrupted=self._stopping, broken=broken)
 
     def _look_here(self, tenants: Iterator[Tenant]) -> None:

@@ -34,6 +34,12 @@ REFUSED = Failure("SignInFailed", "The client secret is wrong.", "Set another.",
             "one cause hits every tenant with the credential partner (SignInFailed); 92 tenants not tried. The client",
         ),
         (
+            Ended({"failed": 2}, ((Cause("Unreachable", ""), Failure("Unreachable", "Nobody answers.", "", 7)),)),
+            "audit",
+            errors.Unreachable,
+            "One cause hits every tenant (Unreachable). Nobody answers.",
+        ),
+        (
             Ended({"not-tried": 1}, broken=errors.Unreachable("The scheduler is gone.")),
             "up",
             errors.Unreachable,

@@ -147,3 +147,35 @@ def test_a_few_tenants_that_are_tried_again_and_again_open_it_too() -> None:
         assert probe is not None
         breaker.ended(probe, failed(probe, "Unreachable"), now=now)
     assert breaker.open_causes()
+
+
+def few(*messages: str, kind: str = "Unreachable", done: int = 0) -> list[Cause]:
+    """What a run of a few tenants ended by: each said its message, and some more were done."""
+    breaker = Breaker()
+    rows = tenants(len(messages) + done)
+    for row, message in zip(rows, messages, strict=False):
+        failure = Failure(kind, message.format(tenant=row.tenant, key=row.key), "", getattr(errors, kind).exit_code)
+        breaker.ended(row, Outcome(row.key, "audit", "failed", failure=failure), now=0.0)
+    for row in rows[len(messages) :]:
+        breaker.ended(row, worked(row), now=0.0)
+    assert not breaker.open_causes()
+    counts = {"failed": len(messages), "changed": done}
+    return [cause for cause, _ in breaker.of_all(counts)]
+
+
+def test_a_few_tenants_that_all_failed_by_one_cause_share_it_in_the_end() -> None:
+    untrusted = "The TLS certificate of https://proxy.example is not trusted."
+    assert few(*[untrusted] * 4) == [Cause("Unreachable", "")]
+    wrong = "Signing in to tenant {tenant} failed: the client secret for {key} is wrong."
+    assert few(wrong, wrong, kind="SignInFailed") == [Cause("SignInFailed", "partner")]
+
+
+def test_what_one_of_them_got_past_or_says_otherwise_is_each_ones_own() -> None:
+    untrusted = "The TLS certificate of https://proxy.example is not trusted."
+    assert few(untrusted) == [], "one tenant shares nothing"
+    assert few(untrusted, untrusted, done=1) == []
+    assert few(untrusted, "https://graph.microsoft.com does not answer in time.") == []
+    assert (
+        few("There are two registrations: 1, 2.", "There are two registrations: 3, 4.", kind="StateUnavailable") == []
+    )
+    assert few("It is wrong.", "It is wrong.", kind="InvalidInput") == []

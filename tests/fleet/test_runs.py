@@ -148,6 +148,17 @@ def test_two_coordinators_never_work_on_one_tenant(sandbox: Sandbox, tmp_path: P
     assert sorted(made) == sorted(ids)
 
 
+def test_a_certificate_that_nobody_trusts_is_one_cause_of_a_small_fleet_too(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Far fewer tenants than it takes to stop a run that looks; as behind a proxy that breaks TLS open."""
+    fleet = LocalFleet(sandbox, tmp_path, 6)
+    trust = {name: fleet.environment.pop(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+    done = fleet.run("audit")
+    assert done.returncode == 7, done.stderr
+    assert "One cause hits every tenant (Unreachable). The TLS certificate of" in done.stderr
+    fleet.environment |= trust
+    assert fleet.run("audit", "--resume").returncode == 15, "all six are new"
+
+
 def test_a_wrong_secret_fails_its_own_tenant_with_the_true_cause(sandbox: Sandbox, tmp_path: Path) -> None:
     fleet = LocalFleet(sandbox, tmp_path, 2)
     fleet.write(fleet.tenants, wrong={"c0001": "nonsense"})
