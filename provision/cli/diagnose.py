@@ -290,7 +290,11 @@ def _verdict(diagnosis: Diagnosis) -> int:
 
 
 def _stack(arguments: argparse.Namespace) -> Onboarding | None:
-    """The stack that the options name, with tenant, cloud and sign-in for this run."""
+    """The stack that the options name, with tenant, cloud and sign-in for this run.
+
+    Raises:
+        StateUnavailable: there is no such stack.
+    """
     from provision.onboard.project import Request
     from provision.onboard.stories import Onboarding
 
@@ -306,7 +310,9 @@ def _stack(arguments: argparse.Namespace) -> Onboarding | None:
         metadata_host=arguments.metadata_host,
         credential=arguments.credential,
     )
-    return Onboarding.open(request, say=progress())
+    stack = Onboarding.open(request, say=progress())
+    stack.require_known()
+    return stack
 
 
 def _asked(arguments: argparse.Namespace, stack: Onboarding | None, settings: StackSettings | None) -> Asked:

@@ -40,6 +40,10 @@ _CUT_OFF = re.compile(r"\bEOF\b|unexpected end of JSON input")
 _Result = TypeVar("_Result")
 
 
+class NoStack(StateUnavailable):
+    """The state has no stack of that name."""
+
+
 @dataclass(frozen=True)
 class ImportedResource:
     """A resource that exists and is to be taken into the state."""
@@ -278,12 +282,19 @@ class StackRunner:
         if self._exported is None:
             try:
                 self._exported = json.dumps(self.export())
-            except StateUnavailable as missing:
-                if "There is no stack" not in missing.message:
-                    raise
+            except NoStack:
                 self._exported = "{}"
         known: dict[str, Any] = json.loads(self._exported)
         return known
+
+    def others(self) -> list[str]:
+        """The project's stacks that the state has, by name; none where it does not tell."""
+        line, project = ["stack", "ls", "--json"], str(self._project)
+        try:
+            listed = self._command.run(line, project, self._environment).stdout
+            return sorted(str(stack["name"]) for stack in json.loads(listed))
+        except (automation.CommandError, ValueError, KeyError, TypeError):
+            return []
 
     def look_again(self) -> None:
         """Has the next look at the state ask the backend: somebody else may have been at work."""
@@ -426,7 +437,7 @@ class StackRunner:
                     return run(collector), collector
                 except automation.StackNotFoundError:
                     if not may_create:
-                        raise StateUnavailable(
+                        raise NoStack(
                             f"There is no stack {self._name} in {self._state.shown}.",
                             remedy=f"Make it with `provision up --stack {self._name}`, or check PULUMI_BACKEND_URL.",
                         ) from None

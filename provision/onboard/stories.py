@@ -27,7 +27,7 @@ from provision.engine.environment import engine_environment
 from provision.engine.events import Event, ResourceStep, RunResult
 from provision.engine.locks import Lock
 from provision.engine.plugin import NAME, PluginChoice, choose_plugin
-from provision.engine.stack import ImportedResource, StackRunner
+from provision.engine.stack import ImportedResource, NoStack, StackRunner
 from provision.engine.state import State, open_state
 from provision.engine.toolchain import Toolchain, ensure_engine
 from provision.errors import InvalidInput, ProvisionError, WouldOverwrite
@@ -74,6 +74,8 @@ _BETTER = (
     "Where the product supports it, a certificate or federation is better than a client secret: docs/certificates.md."
 )
 _CHANGING = ("create", "update", "delete", "replace")
+_NAMED = 10
+"""So many stacks are named where another one was meant."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,18 @@ class Onboarding:
         Raises:
             StateUnavailable: there is none, or the state cannot be read.
         """
-        self._runner({}).export()
+        runner = self._runner({})
+        with _naming_others(runner):
+            runner.export()
+
+    def require_known(self) -> None:
+        """Refuses a stack that has neither settings nor a state: a typing mistake, which no settings could mend.
+
+        Raises:
+            StateUnavailable: as ``require_stack``.
+        """
+        if not any(key.startswith(f"{NAMESPACE}:") for key in self._runner({}).config()):
+            self.require_stack()
 
     def outputs(self, *, show_secrets: bool = True) -> Outcome:
         """The stack's outputs, from the state alone.
@@ -265,7 +278,9 @@ class Onboarding:
         Args:
             show_secrets: whether to decrypt the secret ones.
         """
-        values = self._runner({}).outputs(show_secrets=show_secrets)
+        runner = self._runner({})
+        with _naming_others(runner):
+            values = runner.outputs(show_secrets=show_secrets)
         return Outcome(
             outputs={name: output.value for name, output in values.items()},
             secret_names=tuple(name for name, output in values.items() if output.secret),
@@ -466,8 +481,8 @@ class Onboarding:
         config = {**plain.config(), **self._asked}
         if write and f"{NAMESPACE}:instanceId" not in config and _is_new(plain.export_if_made()):
             config[f"{NAMESPACE}:instanceId"] = str(uuid.uuid4())
-        elif not write and not any(key.startswith(f"{NAMESPACE}:") for key in config):
-            self.require_stack()  # a typing mistake; no settings could mend it
+        elif not write:
+            self.require_known()
         settings = self._settings(plain, config)
         endpoints = self._endpoints(settings)
         how = credentials.read(
@@ -700,6 +715,21 @@ def _changes(result: RunResult) -> tuple[Change, ...]:
         for step in result.steps
         if step.operation.startswith(_CHANGING) and step.status != "failed" and step.type != "pulumi:pulumi:Stack"
     )
+
+
+@contextlib.contextmanager
+def _naming_others(runner: StackRunner) -> Iterator[None]:
+    """Has the sentence about a stack that is not there name those that are."""
+    try:
+        yield
+    except NoStack as missing:
+        there = runner.others()
+        if not there:
+            raise
+        more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+        verb = "is" if len(there) == 1 else "are"
+        said = f"{missing.message.removesuffix('.')}; there {verb} {', '.join(there[:_NAMED])}{more}."
+        raise NoStack(said, remedy=f"Name one of them, or the project with --project. {missing.remedy}") from None
 
 
 def _is_new(deployment: Mapping[str, Any]) -> bool:

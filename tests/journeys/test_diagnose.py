@@ -78,6 +78,21 @@ def secrets(trial: Trial, client_id: str) -> list[str]:
     return [one["displayName"] for one in app["passwordCredentials"]]
 
 
+def test_a_stack_that_is_not_there_is_said_with_those_that_are(trial: Trial) -> None:
+    """Not that its company code is missing, which would only be the next complaint."""
+    asked = ("diagnose", "--stack", "swep")
+    nothing = provision(trial, *asked)
+    assert (nothing.returncode, nothing.stdout) == (8, "")
+    assert "There is no stack swep in " in nothing.stderr
+    assert trial.up().returncode == 0
+    for options in ((), ("--credential", "client-secret")):
+        named = provision(trial, *asked, *options)
+        assert (named.returncode, named.stdout) == (8, "")
+        assert "There is no stack swep in " in named.stderr
+        assert "; there is sweep." in named.stderr
+        assert "companyCode" not in named.stderr
+
+
 def test_a_stack_s_expired_secret_is_renewed_where_the_stack_says(trial: Trial) -> None:
     """Half a year on, mail has stopped: the plan names the place, and afterwards the product's file has what works."""
     file = trial.project / "mail.env"
