@@ -18,6 +18,8 @@ from provision.engine.state import without_passwords
 from provision.errors import StateUnavailable
 
 _SECRET_NAMES = re.compile(r"SECRET|PASSWORD|PASSPHRASE|TOKEN|CREDENTIALS?$|PRIVATE|API_?KEY|_KEY$|CONNECTION_?STRING")
+_PLAIN = frozenset({"PROVISION_CREDENTIAL"})
+"""Called like a secret and none: a way to sign in, as in "certificate", a word that sentences need."""
 _SHORTEST = 6
 """Shorter values are no secrets worth the name, and taking them out would leave holes everywhere."""
 _SHAPES = re.compile(
@@ -55,7 +57,9 @@ class Log:
     def hide(self, environ: Mapping[str, str]) -> None:
         """Takes further values out of what is written from now on, and of what was not to be in it before."""
         values = [
-            value for name, value in environ.items() if _SECRET_NAMES.search(name.upper()) and len(value) >= _SHORTEST
+            value
+            for name, value in environ.items()
+            if _SECRET_NAMES.search(name.upper()) and name not in _PLAIN and len(value) >= _SHORTEST
         ]
         self._secrets = sorted({*self._secrets, *values}, key=len, reverse=True)
 

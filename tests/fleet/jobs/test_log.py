@@ -30,6 +30,13 @@ def test_no_secret_gets_in(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+def test_a_way_to_sign_in_is_no_secret(tmp_path: Path) -> None:
+    own = {"PROVISION_CREDENTIAL": "certificate", "PROVISION_CREDENTIAL_ORIGIN": "file:/srv/acme.pfx"}
+    with Log(tmp_path / "acme.log", own) as log:
+        said = "the certificate in file:/srv/acme.pfx is not the application's"
+        assert log.clean(said) == said
+
+
 def test_a_second_attempt_goes_on_in_the_same_file(tmp_path: Path) -> None:
     file = tmp_path / "acme.log"
     for word in ("first", "second"):
