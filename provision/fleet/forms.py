@@ -20,6 +20,15 @@ COLUMNS = (*_OF_TENANT, *_OF_ROW)
 """``kind`` is a failure's class; ``severity`` and ``rule`` are a finding's."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet takes for a formula (OWASP, "CSV Injection")."""
+_OPERATIONS = {
+    "create": ("to create", "created"),
+    "update": ("to update", "updated"),
+    "delete": ("to delete", "deleted"),
+    "replace": ("to replace", "replaced"),
+    "create-replacement": ("to create in place of another", "created in place of another"),
+    "delete-replaced": ("to delete, as it is replaced", "deleted, as it was replaced"),
+}
+"""What is to be done or was done, by the engine's word for it (``OpType`` in pulumi/pulumi's "apitype/history.go")."""
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold."""
 
@@ -32,8 +41,13 @@ def why(outcome: Outcome) -> str:
         more = f" (and {len(outcome.findings) - 1} more)" if len(outcome.findings) > 1 else ""
         return outcome.findings[0].message + more
     if outcome.changes:
-        return ", ".join(f"{count} {operation}" for operation, count in outcome.changes.items())
+        return ", ".join(_told(operation, count, outcome) for operation, count in outcome.changes.items())
     return outcome.notes[0] if outcome.notes else outcome.verdict
+
+
+def _told(operation: str, count: int, outcome: Outcome) -> str:
+    to_do, done = _OPERATIONS.get(operation, (operation, operation))
+    return f"{count} {to_do if outcome.status == 'pending' else done}"
 
 
 def write_csv(outcomes: Iterable[Outcome], into: TextIO) -> None:

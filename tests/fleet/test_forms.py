@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from junitparser import JUnitXml
 
-from provision.fleet.forms import COLUMNS, junit, write_csv
+from provision.fleet.forms import COLUMNS, junit, why, write_csv
 from provision.fleet.outcome import Failure, Finding, Outcome
 
 OUTCOMES = (
@@ -38,6 +38,12 @@ def rows(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
     text = io.StringIO()
     write_csv(outcomes, text)
     return list(csv.DictReader(io.StringIO(text.getvalue())))
+
+
+def test_what_is_to_be_done_reads_otherwise_than_what_was_done() -> None:
+    changes = {"create": 6, "update": 1}
+    assert why(Outcome("a", "plan", "pending", changes=changes)) == "6 to create, 1 to update"
+    assert why(Outcome("a", "up", "changed", changes=changes)) == "6 created, 1 updated"
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
