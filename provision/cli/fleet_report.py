@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from provision import report
 from provision.cli.files import PRIVATE, put
-from provision.cli.fleet_selection import add_selection, chosen
-from provision.errors import InvalidInput
+from provision.cli.fleet_selection import add_selection, chosen, require_known
+from provision.errors import InvalidInput, Usage
 
 if TYPE_CHECKING:
     from provision.fleet.report import View
@@ -47,6 +47,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
     name, tenants = _which(arguments)
     store = open_fleet_store(arguments.store)
+    if arguments.fleet is not None:
+        require_known(name, store)
     shown = view(store, name, tenants=tenants, run=_run(store, name, arguments.run))
     if arguments.html is not None:
         put(arguments.html, page(shown), mode=PRIVATE)
@@ -64,8 +66,18 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _which(arguments: argparse.Namespace) -> tuple[str, tuple[Tenant, ...] | None]:
-    """The fleet's name, and the rows to show; None: whatever the store knows."""
+    """The fleet's name, and the rows to show; None: whatever the store knows.
+
+    Raises:
+        Usage: a fleet without its file, and a choice among the file's rows.
+        InvalidInput: see ``chosen``.
+    """
     if arguments.fleet is not None:
+        if arguments.only or arguments.group or arguments.product or arguments.without or arguments.shard:
+            raise Usage(
+                "--fleet shows every tenant that the store knows; what chooses among rows needs the fleet file.",
+                remedy="Leave out --fleet, or the selection.",
+            )
         return arguments.fleet, None
     fleet, tenants = chosen(arguments)
     return fleet.name, tenants

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from provision import report
-from provision.cli.fleet_selection import add_file
+from provision.cli.fleet_selection import add_file, require_known, require_tenant
 from provision.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ def _runs(arguments: argparse.Namespace) -> int:
         raise InvalidInput("--last is a number from 1 on.", remedy="Write --last 20.")
     fleet = arguments.fleet or _named(arguments)
     store = open_fleet_store(arguments.store)
+    if arguments.fleet and store.fleets():  # in a new store nothing is mistyped yet
+        require_known(fleet, store)
     if arguments.keep is not None:
         gone = store.prune(fleet, keep_runs=arguments.keep)
         print(f"taken away: {gone} {'run' if gone == 1 else 'runs'}", file=sys.stderr)
     if arguments.tenant:
+        require_tenant(arguments.tenant, fleet, store)
         told = store.history(fleet, arguments.tenant)[: arguments.last]
         print(_history_json(fleet, arguments.tenant, told) if arguments.json else _history_table(told))
         return 0

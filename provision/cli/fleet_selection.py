@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,13 @@ from provision.errors import InvalidInput
 if TYPE_CHECKING:
     from provision.fleet.selection import Shard
     from provision.fleet.source import Fleet, Problem
+    from provision.fleet.store import FleetStore
     from provision.fleet.tenant import Tenant
 
 FLEET_FILE = Path("tenants.yaml")
 """The fleet file unless one is named."""
+_FEW = 5
+"""So many names are told instead of one that is not there."""
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +85,42 @@ def chosen(arguments: argparse.Namespace) -> tuple[Fleet, tuple[Tenant, ...]]:
         say_problems(fleet)
         raise
     return fleet, tenants
+
+
+def require_known(fleet: str, store: FleetStore) -> None:
+    """Refuses the name of a fleet that the store does not know.
+
+    Raises:
+        InvalidInput: it names a few that the store knows.
+    """
+    there = store.fleets()
+    if fleet not in there:
+        raise InvalidInput(
+            f"The store {store.shown} knows no fleet {fleet}.",
+            remedy=_instead(fleet, there) or "It knows none yet: provision fleet plan begins a first run.",
+        )
+
+
+def require_tenant(key: str, fleet: str, store: FleetStore) -> None:
+    """Refuses the key of a tenant that never stood in a run of the fleet.
+
+    Raises:
+        InvalidInput: it names a few that did.
+    """
+    there = store.keys(fleet)
+    if key not in there:
+        raise InvalidInput(
+            f"No run of the fleet {fleet} had a tenant {key}.",
+            remedy=_instead(key, there) or "The fleet has had no run yet: provision fleet plan begins a first one.",
+        )
+
+
+def _instead(name: str, there: Sequence[str]) -> str:
+    """A few names that there are, the most alike first; empty when there are none."""
+    alike = get_close_matches(name, there, n=_FEW)
+    few = [*alike, *(other for other in there if other not in alike)][:_FEW]
+    more = f", and {len(there) - len(few)} more" if len(there) > len(few) else ""
+    return f"There {'is' if len(there) == 1 else 'are'}: {', '.join(few)}{more}." if few else ""
 
 
 def say_problems(fleet: Fleet) -> None:

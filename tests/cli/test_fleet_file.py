@@ -73,7 +73,7 @@ def test_the_schema_is_printed_as_it_is_published(capsys: pytest.CaptureFixture[
 def test_a_command_for_which_no_good_row_is_left_names_each_mistake_and_its_remedy(
     folder: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{folder}/data/fleet.db")
+    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{folder}/fleet.db")
     (folder / "tenants.yaml").write_text("fleet: a\ntenants:\n- {key: B, tennant: c.com}\n")
     assert run(["fleet", "validate"]) == 3
     mistakes = capsys.readouterr().out.splitlines()

@@ -11,7 +11,7 @@ import pytest
 from junitparser import JUnitXml
 
 from provision.cli import run
-from provision.errors import InvalidInput
+from provision.errors import InvalidInput, Usage
 from provision.fleet.outcome import Failure, Outcome
 from provision.fleet.store import open_fleet_store
 from provision.fleet.tenant import Tenant
@@ -21,7 +21,7 @@ FORMULA = "=HYPERLINK(1) <b>x</b>"
 
 @pytest.fixture
 def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/data/fleet.db")
+    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/fleet.db")
     monkeypatch.chdir(tmp_path)
     assert run(["fleet", "init", "--name", "north"]) == 0
     assert run(["fleet", "add", "a", "a.onmicrosoft.com", "--company-code", "A1", "--group", "x"]) == 0
@@ -67,8 +67,22 @@ def test_one_run_alone(first: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["fleet", "report", "--fleet", "north", "--run", first, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["run"] == first
+    open_fleet_store().begin("south", "audit", [], {})
     assert run(["fleet", "report", "--fleet", "south", "--run", first]) == InvalidInput.exit_code
     assert f"no run {first} of the fleet south" in capsys.readouterr().err
+
+
+def test_a_fleet_that_the_store_does_not_know_is_told_with_those_that_it_knows(
+    first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["fleet", "report", "--fleet", "nope"]) == InvalidInput.exit_code
+    said = capsys.readouterr()
+    assert (said.out, "knows no fleet nope." in said.err, "There is: north." in said.err) == ("", True, True)
+
+
+def test_a_choice_among_rows_needs_their_file(first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fleet", "report", "--fleet", "north", "--tenant", "nobody"]) == Usage.exit_code
+    assert "Leave out --fleet, or the selection." in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_is_named(first: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from provision.fleet.store import FleetStore, open_fleet_store
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetStore:
     """The record of a fleet of one tenant, whose file is in the working directory."""
-    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/data/fleet.db")
+    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/fleet.db")
     monkeypatch.chdir(tmp_path)
     assert run(["fleet", "init", "--name", "north"]) == 0
     assert run(["fleet", "add", "contoso", "contoso.onmicrosoft.com", "--company-code", "ACME"]) == 0

@@ -18,7 +18,7 @@ ROWS = [Tenant(key, f"{key}.example") for key in ("a", "b", "c")]
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetStore:
-    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/data/fleet.db")
+    monkeypatch.setenv("PROVISION_FLEET_STORE", f"sqlite://{tmp_path}/fleet.db")
     monkeypatch.chdir(tmp_path)
     opened = open_fleet_store()
     audit = opened.begin("north", "audit", ROWS, {"at_once": 8})
@@ -72,8 +72,29 @@ def test_a_tenants_history_says_what_failed(store: FleetStore, capsys: pytest.Ca
     assert run(["fleet", "runs", "--fleet", "north", "--tenant", "b", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)["history"]
     assert one["outcome"]["failure"]["kind"] == "NotPermitted"
-    assert run(["fleet", "runs", "--fleet", "north", "--tenant", "z"]) == 0
+    assert run(["fleet", "runs", "--fleet", "south", "--tenant", "b"]) == 0
     assert capsys.readouterr().out == "nothing yet\n"
+
+
+def test_a_tenant_or_a_fleet_that_nobody_knows_is_told_with_those_that_there_are(
+    store: FleetStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["fleet", "runs", "--fleet", "north", "--tenant", "z"]) == InvalidInput.exit_code
+    said = capsys.readouterr().err
+    assert "No run of the fleet north had a tenant z." in said
+    assert "There are: a, b, c." in said
+    assert run(["fleet", "runs", "--fleet", "nroth"]) == InvalidInput.exit_code
+    said = capsys.readouterr().err
+    assert "knows no fleet nroth." in said
+    assert "There are: north, south." in said
+
+
+def test_a_new_store_has_no_run_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = f"sqlite://{tmp_path}/new.db"
+    assert run(["fleet", "runs", "--fleet", "north", "--store", new]) == 0
+    assert capsys.readouterr().out == "no run yet\n"
+    assert run(["fleet", "runs", "--fleet", "north", "--store", new, "--tenant", "z"]) == InvalidInput.exit_code
+    assert "begins a first one" in capsys.readouterr().err
 
 
 def test_old_runs_are_taken_away_when_asked(store: FleetStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +116,7 @@ def test_what_is_no_number_or_place_is_refused(store: FleetStore, wrong: list[st
 def test_a_store_that_others_can_read_is_refused(
     store: FleetStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "data" / "fleet.db").chmod(0o644)
+    (tmp_path / "fleet.db").chmod(0o644)
     assert run(["fleet", "runs", "--fleet", "north"]) == StateUnavailable.exit_code
     assert "chmod 600" in capsys.readouterr().err
 

@@ -147,7 +147,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Fleet:
-    return Fleet(open_fleet_store(f"sqlite://{tmp_path}/data/fleet.db", environ={}))
+    return Fleet(open_fleet_store(f"sqlite://{tmp_path}/fleet.db", environ={}))
 
 
 def test_what_was_told_is_known_to_the_next_watcher(fleet: Fleet) -> None:
@@ -598,7 +598,7 @@ def project(sandbox: Sandbox, tmp_path: Path, receiver: Receiver, relay: Relay) 
     environ = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "share"), "SSL_CERT_FILE": str(both)}
     environ |= relay.environ | {"SSL_CERT_FILE": str(both), "PROVISION_ALERT_KEY": KEY}
     environ["HOOK"] = f"{receiver.server.url}/hook/{WORD}"
-    environ["PROVISION_FLEET_STORE"] = f"sqlite://{tmp_path}/data/fleet.db"
+    environ["PROVISION_FLEET_STORE"] = f"sqlite://{tmp_path}/fleet.db"
     rows, credentials = [], {}
     for key in ("a", "b"):
         local = sandbox.new_tenant()
@@ -661,7 +661,7 @@ def test_the_command_tells_what_changed_between_two_audits(
     assert KEY not in out
     assert "pass word" not in out
     assert WORD not in out
-    told = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("fleet.db*"))
+    told = b"".join(file.read_bytes() for file in tmp_path.glob("fleet.db*"))
     assert told
     assert WORD.encode() not in told
 

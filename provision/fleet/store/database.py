@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, func, inspect, select, text
@@ -121,11 +122,12 @@ def open_database(url: str | None, environ: Mapping[str, str], *, patience: floa
             "The store on the command line has a password in it, which every user of this machine could see.",
             remedy="Put the URL into the environment variable PROVISION_FLEET_STORE.",
         )
-    address = url or environ.get("PROVISION_FLEET_STORE") or f"sqlite:///{data_directory(environ) / 'fleet.db'}"
-    scheme = address.partition("://")[0]
-    if scheme == "sqlite":
-        file = sqlite.prepare(address)
-        database = Database(str(file), lambda: sqlite.engine(file), lambda e: sqlite.told(e, file), patience=patience)
+    address = url or environ.get("PROVISION_FLEET_STORE")
+    scheme = (address or "").partition("://")[0]
+    if not address:
+        database = _in_file(_own_file(environ), patience)
+    elif scheme == "sqlite":
+        database = _in_file(sqlite.named(address), patience)
     elif scheme in ("postgres", "postgresql"):
         database = _in_postgres(f"postgres{address.removeprefix(scheme)}", environ, patience)
     else:
@@ -135,6 +137,28 @@ def open_database(url: str | None, environ: Mapping[str, str], *, patience: floa
         )
     _make_ready(database)
     return database
+
+
+def _own_file(environ: Mapping[str, str]) -> Path:
+    """The file in the user's data directory, whose folder is made: nobody has written its name, so none is mistyped.
+
+    Raises:
+        StateUnavailable: the folder cannot be made.
+    """
+    folder = data_directory(environ).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as failure:
+        raise StateUnavailable(
+            f"The folder {folder} for the fleet's store cannot be made: {failure.strerror}.",
+            remedy="Correct the permissions, or name another place with PROVISION_FLEET_STORE=sqlite:///….",
+        ) from None
+    return folder / "fleet.db"
+
+
+def _in_file(file: Path, patience: float) -> Database:
+    sqlite.prepare(file)
+    return Database(str(file), lambda: sqlite.engine(file), lambda e: sqlite.told(e, file), patience=patience)
 
 
 def _in_postgres(url: str, environ: Mapping[str, str], patience: float) -> Database:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, union, update
 
 from provision.errors import InvalidInput, StateUnavailable
 from provision.fleet.outcome import Action, Outcome, Status
@@ -308,6 +308,16 @@ class FleetStore:
         statement = select(JOBS.c.run, JOBS.c.outcome, JOBS.c.at).join(RUNS, RUNS.c.id == JOBS.c.run)
         statement = statement.where(RUNS.c.fleet == fleet, JOBS.c.key == key, JOBS.c.status.is_not(None))
         return [_recorded(row) for row in self._rows(statement.order_by(JOBS.c.at.desc()))]
+
+    def fleets(self) -> list[str]:
+        """The names of the fleets that something is known of."""
+        names = union(select(RUNS.c.fleet), select(TENANTS.c.fleet)).subquery()
+        return [row.fleet for row in self._rows(select(names.c.fleet).order_by(names.c.fleet))]
+
+    def keys(self, fleet: str) -> list[str]:
+        """The keys of all tenants that ever stood in a run of a fleet."""
+        statement = select(JOBS.c.key).distinct().join(RUNS, RUNS.c.id == JOBS.c.run).where(RUNS.c.fleet == fleet)
+        return [row.key for row in self._rows(statement.order_by(JOBS.c.key))]
 
     def prune(self, fleet: str, *, keep_runs: int) -> int:
         """Takes old runs of a fleet away.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -35,24 +36,41 @@ _REFUSALS: dict[int, tuple[str, str]] = {
 """By SQLite's primary result code: what it means for the file, and what to do."""
 
 
-def prepare(url: str) -> Path:
-    """The file of a ``sqlite:///`` URL, made when it is not there, for its owner alone.
+def named(url: str) -> Path:
+    """The file of a ``sqlite:///`` URL.
 
     Raises:
-        InvalidInput: the URL names no absolute path.
+        InvalidInput: the URL names no absolute path, or one in a folder that is not there: a letter mistyped must not
+            begin a second record somewhere else.
+    """
+    path = re.fullmatch(r"sqlite:///+([^/].*)", url)
+    if path is None:
+        raise InvalidInput(f"The fleet's store {url!r} names no file.", remedy="Write sqlite:///full/path/to/file.db.")
+    file = Path(path[1] if re.match("[A-Za-z]:", path[1]) else f"/{path[1]}")
+    try:
+        file.parent.stat()
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"The fleet's store {url} is to be in the folder {file.parent}, which is not there.",
+            remedy=f"Correct the URL; or make the folder first: mkdir -p -m 700 {shlex.quote(str(file.parent))}",
+        ) from None
+    except OSError:
+        pass  # what is wrong with it, opening the file will say
+    return file
+
+
+def prepare(file: Path) -> None:
+    """Makes a file when it is not there, for its owner alone.
+
+    Raises:
         StateUnavailable: the file cannot be made, is on a network file system, or others can read it.
     """
-    named = re.fullmatch(r"sqlite:///+([^/].*)", url)
-    if named is None:
-        raise InvalidInput(f"The fleet's store {url!r} names no file.", remedy="Write sqlite:///full/path/to/file.db.")
-    file = Path(named[1] if re.match("[A-Za-z]:", named[1]) else f"/{named[1]}")
     if (kind := _file_system(file)).removeprefix("fuse.") in NETWORK or kind == "fuse.sshfs":
         raise StateUnavailable(
             f"The fleet's store {file} is on a network file system ({kind}), on which SQLite loses writes.",
             remedy="Name a local file, or a PostgreSQL database for several machines.",
         )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
         mode = file.stat().st_mode
     except OSError as failure:
@@ -64,7 +82,6 @@ def prepare(url: str) -> Path:
         raise StateUnavailable(
             f"The fleet's store {file} can be read or written by others.", remedy=f"chmod 600 {file}"
         )
-    return file
 
 
 def engine(file: Path) -> Engine:

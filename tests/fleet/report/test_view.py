@@ -19,7 +19,7 @@ WEB = Finding("redirect-web", "error", "The redirect is another.", "provision fl
 
 @pytest.fixture
 def store(tmp_path: Path) -> FleetStore:
-    return open_fleet_store(f"sqlite://{tmp_path}/data/fleet.db", environ={})
+    return open_fleet_store(f"sqlite://{tmp_path}/fleet.db", environ={})
 
 
 def ran(store: FleetStore, action: Action, *outcomes: Outcome, keys: str = "abc") -> str:

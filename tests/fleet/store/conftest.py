@@ -14,7 +14,7 @@ from provision.fleet.store import FleetStore, open_fleet_store
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store in which nothing was ever written."""
     made: dict[str, Callable[[], str]] = {
-        "sqlite": lambda: f"sqlite://{tmp_path / 'data' / 'fleet.db'}",
+        "sqlite": lambda: f"sqlite://{tmp_path / 'fleet.db'}",
         "postgres": lambda: _in_postgres(request.getfixturevalue("postgres")),
     }
     return made[request.param]()

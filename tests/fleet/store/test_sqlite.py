@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,6 +55,26 @@ def test_an_address_that_is_none_is_told_how_to_write_one(url: str) -> None:
     with pytest.raises(InvalidInput, match="store") as refused:
         open_fleet_store(url, environ={})
     assert "sqlite:///" in refused.value.remedy
+
+
+@pytest.mark.parametrize("folder", ["typo", "typo/deeper"])
+def test_a_folder_that_is_not_there_is_told_and_not_made(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(InvalidInput, match=f"in the folder {tmp_path}/{folder}, which is not there") as refused:
+        opened(tmp_path / folder / "fleet.db")
+    assert f"mkdir -p -m 700 {tmp_path}/{folder}" in refused.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_directory_that_is_named_from_here_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(open_fleet_store(environ={"PROVISION_DATA": "deep/data"})) as store:
+        assert store.shown == str(tmp_path / "deep" / "data" / "fleet.db")
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateUnavailable, match="file/data for the fleet's store cannot be made"):
+        open_fleet_store(environ={"PROVISION_DATA": str(tmp_path / "file" / "data")})
 
 
 def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
