@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -122,10 +123,47 @@ def test_a_worker_with_another_store_is_told_before_anything_is_done(fleet: Loca
 def test_a_cluster_that_is_not_there_is_told(fleet: LocalFleet) -> None:
     nobody = fleet.run("up", "--scheduler", "tcp://127.0.0.1:9")
     assert nobody.returncode == 7, nobody.stderr
-    assert "The Dask scheduler at tcp://127.0.0.1:9 does not answer" in nobody.stderr
+    assert "The Dask scheduler at tcp://127.0.0.1:9 does not answer: Connection refused." in nobody.stderr
     wrong = fleet.run("up", "--scheduler", "gopher://127.0.0.1:9")
     assert wrong.returncode == 3, wrong.stderr
     assert "Traceback" not in nobody.stderr + wrong.stderr
+
+
+def test_a_port_that_is_no_schedulers_is_told(fleet: LocalFleet) -> None:
+    """It takes calls and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = fleet.run("up", "--scheduler", f"tcp://127.0.0.1:{silent.getsockname()[1]}", timeout=120)
+    assert done.returncode == 7, done.stderr
+    assert "does not answer: nothing was heard from it in time." in done.stderr
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+def test_a_worker_that_dies_over_the_first_question_is_made_up_for_or_told(fleet: LocalFleet, always: bool) -> None:
+    """Its own copy of the package's metadata ends it, as a machine without memory would."""
+    mortal = fleet.folder / "mortal"
+    mortal.mkdir()
+    once = "" if always else f"os.path.exists({str(mortal / 'died')!r}) or "
+    (mortal / "sitecustomize.py").write_text(
+        "import importlib.metadata as metadata, os, signal\n"
+        "version = metadata.version\n"
+        "def mortal(name):\n"
+        "    if name == 'provision':\n"
+        f"        {once}(open({str(mortal / 'died')!r}, 'w').close(), os.kill(os.getpid(), signal.SIGKILL))\n"
+        "    return version(name)\n"
+        "metadata.version = mortal\n"
+    )
+    environ = {**machine(fleet, 1), "PYTHONPATH": str(mortal)}
+    with Cluster(1, environ) as cluster:
+        done = fleet.run("smtp-auth", "--scheduler", cluster.address)
+    assert (mortal / "died").exists()
+    assert "Traceback" not in done.stderr
+    if always:
+        assert done.returncode == 7, done.stderr
+        assert "The Dask worker tcp://127.0.0.1:" in done.stderr
+        assert "ended 3 times while it was asked for its version" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert "3 unchanged" in done.stdout
 
 
 def test_a_scheduler_that_dies_leaves_a_run_that_goes_on(fleet: LocalFleet) -> None:

@@ -17,6 +17,7 @@ import logging
 import multiprocessing
 import platform
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 CONNECT_SECONDS = 20.0
+_GREETING_SECONDS = 5.0
+_ASKS, _NANNY_SECONDS = 3, 2.0
+"""How often workers are asked when one ends over it, and how long its nanny has to begin another in between."""
 _SAME = "Install the same version of provision[fleet,dask] for the coordinator, the scheduler and every worker."
 _PLACE = "PROVISION_FLEET_STORE"
 _LOUD = ("distributed", "tornado", "asyncio")
@@ -72,16 +76,15 @@ class DaskExecutor:
             )
         except (OSError, TimeoutError) as error:
             raise Unreachable(
-                f"The Dask scheduler at {address} does not answer: {_first_line(error)}.",
+                f"The Dask scheduler at {address} does not answer: {_cause(error)}.",
                 remedy="Start it (dask scheduler), check the address, and for tls:// the three files.",
             ) from None
         except (ValueError, TypeError) as error:
             raise InvalidInput(
-                f"{address!r} is not the address of a Dask scheduler that can be used: {_first_line(error)}.",
+                f"{address!r} is not the address of a Dask scheduler that can be used: {_cause(error)}.",
                 remedy="Write it like tcp://HOST:8786, or tls://HOST:8786 with --tls-ca, --tls-cert and --tls-key.",
             ) from None
         try:
-            self._require_workers()
             self._require_versions()
         except ProvisionError:
             self.close(hard=True)
@@ -141,13 +144,40 @@ class DaskExecutor:
             self._client.close(timeout=5)
 
     def _ask(self, what: Callable[..., Any], *arguments: object) -> dict[str, Any]:
-        """Asks each worker, whatever it does meanwhile."""
-        try:
-            return dict(self._client.run(what, *arguments))
-        except ImportError as missing:
-            raise InvalidInput(
-                f"The workers of {self._address} lack the Python package {missing.name or 'provision'}.", remedy=_SAME
-            ) from None
+        """Asks each worker, whatever it does meanwhile. Where one ends over it, those that are there then are asked.
+
+        Raises:
+            InvalidInput: a worker has another version, which cannot even be asked.
+            Unreachable: a worker ends whenever it is asked, there are none, or the scheduler is gone.
+        """
+        for asked in range(1, _ASKS + 1):
+            try:
+                self._require_workers()
+                answers = dict(self._client.run(what, *arguments, on_error="return"))
+            except OSError:
+                raise self._gone() from None
+            ended = {worker: answer for worker, answer in answers.items() if isinstance(answer, OSError)}
+            if not ended:
+                break
+            if asked < _ASKS:
+                time.sleep(_NANNY_SECONDS)
+        for worker, lost in ended.items():
+            raise Unreachable(
+                f"The Dask worker {worker} ended {_ASKS} times while it was asked for its version and its store "
+                f"({_cause(lost)}).",
+                remedy="Its own log says why; short memory is the usual cause. Mend it, or leave it out.",
+            )
+        for worker, refused in answers.items():
+            if isinstance(refused, ImportError):
+                raise InvalidInput(
+                    f"The Dask worker {worker} lacks the Python package {refused.name or 'provision'}.", remedy=_SAME
+                )
+            if isinstance(refused, Exception):
+                raise InvalidInput(
+                    f"The Dask worker {worker} cannot be used: {type(refused).__name__}: {_first_line(refused)}.",
+                    remedy=_SAME,
+                )
+        return answers
 
     def _require_workers(self) -> None:
         try:
@@ -161,7 +191,10 @@ class DaskExecutor:
     def _require_versions(self) -> None:
         ours = versions()
         theirs = self._ask(versions)
-        found: Any = self._client.get_versions()
+        try:
+            found: Any = self._client.get_versions()
+        except OSError:
+            raise self._gone() from None
         if found["scheduler"] is not None:
             packages = found["scheduler"]["packages"]
             theirs["scheduler"] = {name: packages.get(name, ours[name]) for name in ("dask", "distributed")}
@@ -207,8 +240,18 @@ async def _reach(address: str, security: Security) -> None:
         OSError, TimeoutError: nobody answers, or TLS fails.
         ValueError, TypeError: it is no address, or the certificates cannot be used.
     """
-    comm = await connect(address, timeout=CONNECT_SECONDS, **security.get_connection_args("client"))
+    connecting = connect(address, timeout=CONNECT_SECONDS, **security.get_connection_args("client"))
+    comm = await asyncio.wait_for(connecting, CONNECT_SECONDS + _GREETING_SECONDS)  # who takes calls may say nothing
     comm.abort()
+
+
+def _cause(error: BaseException) -> str:
+    """What is behind an error: Dask tries again and again, and says in the end that its time was up."""
+    while error.__cause__ is not None and not isinstance(error, TimeoutError):
+        error = error.__cause__
+    if isinstance(error, TimeoutError):
+        return "nothing was heard from it in time"
+    return (isinstance(error, OSError) and error.strerror) or _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:
