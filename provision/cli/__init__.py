@@ -18,6 +18,7 @@ from provision.cli import (
     explain,
     fleet,
     google,
+    outlet,
     registration,
     rotate,
     sandbox,
@@ -76,8 +77,20 @@ def run(argv: Sequence[str]) -> int:
         The exit code: 0, or one of ``provision.errors``.
     """
     arguments = build_parser().parse_args(argv)
+    with outlet.lasting_errors():
+        code = _code(arguments)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what was left is told by the code, or nobody wants it
+            outlet.silence(sys.stdout)
+    return code
+
+
+def _code(arguments: argparse.Namespace) -> int:
+    """Runs the command that was asked for, and tells what it failed by."""
     try:
         code: int = arguments.handler(arguments)
+        sys.stdout.flush()
     except ProvisionError as error:
         print(f"provision: {error.message}", file=sys.stderr)
         if error.remedy:
@@ -86,7 +99,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("provision: stopped; running the same command again continues.", file=sys.stderr)
         return Interrupted.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read what this command is there to print has seen enough
         return 0
     except OSError as error:  # a full disk, a home that may not be written: whatever no room has foreseen
         where = error.filename or "The system"

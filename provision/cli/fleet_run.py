@@ -15,6 +15,7 @@ from provision.cli.diagnose import NAMED_WAYS
 from provision.cli.fleet_end import print_json, print_table, verdict, write_forms
 from provision.cli.fleet_progress import Shown, shown
 from provision.cli.fleet_selection import add_selection, chosen, say_problems
+from provision.cli.outlet import unread_output
 from provision.cli.rotate import span
 from provision.cli.signals import on_stop
 from provision.errors import InvalidInput, Usage
@@ -141,10 +142,11 @@ def _run(arguments: argparse.Namespace) -> int:
             ended = _worked(arguments, store, run, cluster or _processes(arguments, fleet, run), show)
         elif cluster is not None:
             cluster.close(hard=True)
-    if arguments.json:
-        print_json(store, run, ended, fleet.problems)
-    else:
-        print_table(store, run, ended)
+    with unread_output():
+        if arguments.json:
+            print_json(store, run, ended, fleet.problems)
+        else:
+            print_table(store, run, ended)
     write_forms(store, run, csv=arguments.csv, junit=arguments.junit)
     return verdict(
         ended,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from provision.cli.fleet_selection import add_selection, chosen, say_problems
+from provision.cli.outlet import unread_output
 from provision.cli.rotate import span
 from provision.cli.signals import on_stop
 from provision.errors import Interrupted, NotDelivered, Unreachable, Usage
@@ -165,7 +166,8 @@ def _verdict(done: Round) -> int:
 
 
 def _say(line: str) -> None:
-    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}", flush=True)
+    with unread_output():  # who is alerted is not who reads these lines
+        print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}", flush=True)
 
 
 def _warn(line: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from provision.cli import run
-from provision.errors import InvalidInput, ProvisionError, Unreachable, Usage
+from provision.errors import InvalidInput, PartlyFailed, ProvisionError, Unreachable, Usage
 from provision.fleet.store import FleetStore, open_fleet_store
 
 
@@ -37,6 +40,30 @@ def test_a_cluster_that_cannot_be_used_leaves_no_run_to_go_on_with(
         pytest.importorskip("distributed")
     assert run(["fleet", "rotate", *options]) == error.exit_code
     assert store.runs("north") == []
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("deaf", [("stdout",), ("stdout", "stderr")], ids="+".join)
+def test_a_reader_who_has_gone_changes_neither_the_work_nor_the_exit_code(
+    store: FleetStore, tmp_path: Path, deaf: tuple[str, ...], form: list[str]
+) -> None:
+    """As in ``| head`` and ``2>&1 | head``; the fleet has a row with a mistake, which is told on the way."""
+    with Path("tenants.yaml").open("a") as file:
+        file.write("  - key: wrong\n    tenant: nonsense\n    companyCode: W\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    said = tmp_path / "said"
+    with said.open("wb") as heard:
+        streams = {name: writing if name in deaf else heard for name in ("stdout", "stderr")}
+        command = [sys.executable, "-m", "provision", "fleet", "smtp-auth", "--workers", "1", *form]
+        done = subprocess.run(command, **streams, check=False, timeout=120)  # type: ignore[call-overload]
+    os.close(writing)
+    assert done.returncode == PartlyFailed.exit_code
+    (begun,) = store.runs("north")
+    assert begun.ended is not None
+    assert store.counts(begun) == {"unchanged": 1}
+    assert "Traceback" not in said.read_text()
+    assert "BrokenPipe" not in said.read_text()
 
 
 def test_a_way_of_sending_that_does_not_exist_is_refused(store: FleetStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +34,15 @@ def test_the_version_is_the_installed_packages(capsys: pytest.CaptureFixture[str
         run(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"provision {importlib.metadata.version('provision')}\n"
+
+
+def test_a_list_whose_reader_has_gone_ends_without_a_word() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "provision", "profiles"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "y\n", "contoso2\n"])
