@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from provision.fleet.tenant import Tenant
 
 STORE = "PROVISION_FLEET_STORE"
+NEWEST = "newest"
+"""The value of ``--resume`` without a run's id."""
 _ACTIONS: dict[Action, str] = {
     "plan": "what up would change, by Microsoft Graph alone; nothing is changed",
     "up": "make or put right every tenant's registration; what is as it should be is left alone",
@@ -101,7 +103,13 @@ def _add_what(parser: argparse.ArgumentParser, action: Action) -> None:
 def _add_how(parser: argparse.ArgumentParser, action: Action) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--store", metavar="URL", help=f"the record of runs: postgres://… or sqlite:///… ({STORE})")
-    how.add_argument("--resume", action="store_true", help="go on with the last run of this action that was not ended")
+    how.add_argument(
+        "--resume",
+        nargs="?",
+        const=NEWEST,
+        metavar="RUN",
+        help="go on with the last run of this action, if it was not ended; or with the one that is named",
+    )
     if action != "audit":
         how.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: its cores)")
         how.add_argument("--time-limit", type=_seconds, default=900.0, metavar="SECONDS", help="for one tenant (900)")
@@ -159,15 +167,16 @@ def _run(arguments: argparse.Namespace) -> int:
 def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenants: tuple[Tenant, ...]) -> Run:
     """The run that is worked on: the one before, where it goes on, else a new one."""
     unfinished = store.unfinished(fleet.name, arguments.action)
-    if unfinished is not None and arguments.resume:
-        left = len(store.left(unfinished))
+    before = _before(arguments, store, fleet.name, unfinished)
+    if before is not None:
+        left = len(store.left(before))
         tenants_are = "tenant is" if left == 1 else "tenants are"
-        _say(f"going on with run {unfinished.id}: {left} {tenants_are} left; rows are those of its beginning")
-        return unfinished
+        _say(f"going on with run {before.id}: {left} {tenants_are} left; rows are those of its beginning")
+        return before
     if unfinished is not None:
         _say(f"note: run {unfinished.id} was not ended; --resume goes on with it, and this is a new one")
     elif arguments.resume:
-        _say("note: no run was left unfinished; this is a new one")
+        _say(f"note: {_no_run_to_go_on_with(store, fleet.name, arguments.action)}; this is a new one")
     from provision.fleet.jobs import own_profiles
 
     options = {
@@ -182,6 +191,39 @@ def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenan
     }
     return store.begin(
         fleet.name, arguments.action, tenants, {key: value for key, value in options.items() if value is not None}
+    )
+
+
+def _before(arguments: argparse.Namespace, store: FleetStore, fleet: str, newest: Run | None) -> Run | None:
+    """The run that is gone on with; None: a new one is begun.
+
+    Raises:
+        InvalidInput: the run that is named is none of the fleet and the action, or has ended.
+    """
+    if arguments.resume in (None, NEWEST):
+        return newest if arguments.resume else None
+    named = store.run(arguments.resume)
+    if named is None or (named.fleet, named.action) != (fleet, arguments.action):
+        raise InvalidInput(
+            f"There is no run {arguments.resume} of fleet {arguments.action} over {fleet} in {store.shown}.",
+            remedy="provision fleet runs lists those that are there.",
+        )
+    if named.ended is not None:
+        raise InvalidInput(
+            f"The run {named.id} has ended: nothing is left of it.",
+            remedy=f"provision fleet {arguments.action} begins a new one.",
+        )
+    return named
+
+
+def _no_run_to_go_on_with(store: FleetStore, fleet: str, action: Action) -> str:
+    runs = [run for run in store.runs(fleet) if run.action == action]
+    older = next((run for run in runs if run.ended is None), None)
+    if older is None:
+        return "no run was left unfinished"
+    return (
+        f"run {older.id} was not ended, but run {runs[0].id} is newer and has ended, so the older one's rows may be "
+        f"out of date (--resume {older.id} goes on with it all the same)"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,10 @@ def _runs(arguments: argparse.Namespace) -> int:
         told = store.history(fleet, arguments.tenant)[: arguments.last]
         print(_history_json(fleet, arguments.tenant, told) if arguments.json else _history_table(told))
         return 0
-    runs = [(run, store.counts(run), store.at_work(run)) for run in store.runs(fleet)[: arguments.last]]
-    print(_runs_json(store, fleet, runs) if arguments.json else _runs_table(runs))
+    all_runs = store.runs(fleet)
+    runs = [(run, store.counts(run), store.at_work(run)) for run in all_runs[: arguments.last]]
+    newest: dict[str, Run] = {run.action: run for run in reversed(all_runs)}
+    print(_runs_json(store, fleet, runs) if arguments.json else _runs_table(runs, newest))
     return 0
 
 
@@ -75,7 +78,7 @@ def _named(arguments: argparse.Namespace) -> str:
     return read_fleet(arguments.file).name
 
 
-def _runs_table(runs: list[tuple[Run, dict[str, int], int]]) -> str:
+def _runs_table(runs: list[tuple[Run, dict[str, int], int]], newest: Mapping[str, Run]) -> str:
     headers = (
         "Run",
         "Action",
@@ -91,15 +94,26 @@ def _runs_table(runs: list[tuple[Run, dict[str, int], int]]) -> str:
         told = [counts.get(status, 0) for status in _STATUSES]
         left = sum(counts.values()) - sum(told)
         rows.append(
-            (run.id, run.action, _time(run.begun), _took(run), sum(counts.values()), *told, left, _end(run, at_work))
+            (
+                run.id,
+                run.action,
+                _time(run.begun),
+                _took(run),
+                sum(counts.values()),
+                *told,
+                left,
+                _end(run, at_work, newest[run.action]),
+            )
         )
     return report.table(headers, rows) if rows else "no run yet"
 
 
-def _end(run: Run, at_work: int) -> str:
+def _end(run: Run, at_work: int, newest: Run) -> str:
     if run.ended is not None:
         return "ended"
-    return f"{at_work} at work" if at_work else f"not ended: provision fleet {run.action} --resume"
+    if at_work:
+        return f"{at_work} at work"
+    return f"not ended: provision fleet {run.action} --resume" if run == newest else f"superseded by {newest.id}"
 
 
 def _runs_json(store: FleetStore, fleet: str, runs: list[tuple[Run, dict[str, int], int]]) -> str:

@@ -75,11 +75,14 @@ class Ended:
     interrupted: bool = False
     broken: ProvisionError | None = None
     """The workers as a whole are gone."""
+    left_alone: int = 0
+    """Of those not tried: tenants that a newer run knows otherwise (``FleetStore.outdated``)."""
 
     @property
     def complete(self) -> bool:
-        """Whether every tenant was tried to its end."""
-        return not (self.counts.get("not-tried") or self.causes or self.interrupted or self.broken)
+        """Whether every tenant was tried to its end, but for those that are a newer run's by now."""
+        to_do = self.counts.get("not-tried", 0) > self.left_alone
+        return not (to_do or self.causes or self.interrupted or self.broken)
 
 
 @dataclass
@@ -94,7 +97,7 @@ class _Place:
     cuts: int = 0
     elsewhere_since: float | None = None
     failed: Outcome | None = None
-    """What the last attempt ended with, while there may be another."""
+    """What the last attempt ended with, also one of an earlier session, until another one ends."""
 
 
 @dataclass
@@ -107,6 +110,18 @@ class _Rate:
         if len(self.times) < 3 or now <= self.times[0]:
             return None
         return count * (now - self.times[0]) / len(self.times)
+
+
+def left_alone(key: str, run: Run, newer: str) -> Outcome:
+    """The outcome of a tenant that a newer run knows otherwise.
+
+    Args:
+        key: the tenant.
+        run: the older run.
+        newer: the newer one's id.
+    """
+    why = f"left alone, because the run {newer} is newer than {run.id} and has other settings for it"
+    return Outcome(key, run.action, "not-tried", notes=(why,))
 
 
 class Coordinator:
@@ -145,6 +160,7 @@ class Coordinator:
         self._waiting: dict[str, _Place] = {}
         self._running: dict[Future[Outcome], _Place] = {}
         self._counts: Counter[str] = Counter()
+        self._left_alone = 0
         self._total = 0
         self._rate = _Rate()
 
@@ -186,16 +202,23 @@ class Coordinator:
 
     def _take_up(self) -> None:
         """Asks the store what is left; what failed in this run before is tried again."""
+        failed: dict[str, Outcome] = {}
         for outcome in self._store.outcomes(self._run):
-            if outcome.status not in ("failed", "not-tried"):
+            if outcome.status == "failed":
+                failed[outcome.key] = outcome
+            elif outcome.status != "not-tried":
                 self._counts[outcome.status] += 1
         done = self._counts.total()
-        self._store.reopen(self._run.id, [one.key for one in self._store.outcomes(self._run) if one.status == "failed"])
-        left = set(self._store.left(self._run))
+        left = {*self._store.left(self._run), *failed}
         self._waiting = {
-            tenant.key: _Place(tenant) for tenant in self._store.tenants_of(self._run) if tenant.key in left
+            tenant.key: _Place(tenant, failed=failed.get(tenant.key))
+            for tenant in self._store.tenants_of(self._run)
+            if tenant.key in left
         }
         self._total = done + len(self._waiting)
+        for key, newer in self._store.outdated(self._run).items():
+            if key in self._waiting:
+                self._leave_alone(self._waiting[key], newer)
 
     def _hopeful(self) -> bool:
         return any(self._breaker.opened(place.tenant) is None for place in self._waiting.values())
@@ -222,7 +245,6 @@ class Coordinator:
         run = self._run
         if place.failed is not None:
             self._store.reopen(run.id, [place.tenant.key])
-            place.failed = None
         try:
             future = self._executor.submit(Job(run.id, run.fleet, run.action, place.tenant, run.options))
         except ProvisionError as gone:
@@ -295,8 +317,11 @@ class Coordinator:
         self._close(place, Outcome(place.tenant.key, self._run.action, "failed", failure=failure))
 
     def _elsewhere(self, place: _Place, outcome: Outcome, now: float) -> None:
-        """Somebody else works on the tenant, or has done it in this run."""
+        """Somebody else works on the tenant, or has done it in this run, or in a newer one with other settings."""
         if self._is_done(place):
+            return
+        if newer := self._store.outdated(self._run, place.tenant.key):
+            self._leave_alone(place, newer[place.tenant.key])
             return
         place.attempts -= 1
         if place.elsewhere_since is None:
@@ -318,8 +343,16 @@ class Coordinator:
         place.reason, place.not_before = reason, until
         self._waiting[place.tenant.key] = place
 
+    def _leave_alone(self, place: _Place, newer: str) -> None:
+        """The run's row would put old values in place of a newer run's."""
+        self._left_alone += place.failed is None
+        self._close(place, left_alone(place.tenant.key, self._run, newer))
+
     def _close(self, place: _Place, outcome: Outcome) -> None:
-        if outcome.status in ("failed", "not-tried"):  # what a worker wrote down itself stays as it is
+        if outcome.status == "not-tried" and place.failed is not None:
+            outcome = place.failed  # which says more
+            self._store.put_back(self._run.id, [outcome.key])
+        elif outcome.status in ("failed", "not-tried"):  # what a worker wrote down itself stays as it is
             self._store.record(self._run.id, [outcome])
         self._count(place, outcome)
 
@@ -337,16 +370,21 @@ class Coordinator:
             future.cancel()
         left = [*self._running.values(), *self._waiting.values()]
         self._running.clear()
-        for place in left:
-            if place.failed is not None:
-                self._count(place, place.failed)
+        failed = [place.failed for place in left if place.failed is not None]
         untried = [self._untried(place) for place in left if place.failed is None]
+        self._store.put_back(self._run.id, [outcome.key for outcome in failed])
         self._store.record(self._run.id, untried)
-        for outcome in untried:
+        for outcome in (*failed, *untried):
             self._counts[outcome.status] += 1
             self._ended(outcome)
         causes = causes or self._breaker.of_all(self._counts)
-        ended = Ended(dict(self._counts), causes, interrupted=self._stopping, broken=self._broken)
+        ended = Ended(
+            dict(self._counts),
+            causes,
+            interrupted=self._stopping,
+            broken=self._broken,
+            left_alone=self._left_alone,
+        )
         if ended.complete:
             self._store.end(self._run)
         telemetry.run_ended(self._run, ended)

@@ -19,7 +19,7 @@ from provision.fleet import telemetry
 from provision.fleet.audit import AT_ONCE, WITHIN, audit
 from provision.fleet.audit.judge import UNSEEN
 from provision.fleet.breaker import Breaker
-from provision.fleet.coordinator import Ended, Standing
+from provision.fleet.coordinator import Ended, Standing, left_alone
 from provision.fleet.outcome import Outcome
 from provision.fleet.shard import Shard, needed
 from provision.fleet.sharding import SIZE, Sharding
@@ -69,6 +69,9 @@ class Looking:
         self._within = within
         self._profiles = profiles
         self._first = False
+        self._failed: set[str] = set()
+        """Keys of those that an earlier session of the run could not look at; they are looked at again."""
+        self._left_alone = 0
         self._ended = telemetry.told(run, ended)
         self._tell = tell
         # Those that are looked at beside each other fail beside each other: far more of them make a cause.
@@ -98,13 +101,11 @@ class Looking:
         Raises:
             ProvisionError: the store cannot be used; the same command with ``--resume`` goes on.
         """
-        failed = []
         for one in self._store.outcomes(self._run):
             if one.status == "failed":
-                failed.append(one.key)
+                self._failed.add(one.key)
             elif one.status != "not-tried":
                 self._counts[one.status] += 1
-        self._store.reopen(self._run.id, failed)
         ended = self._look()
         if ended.complete:
             self._store.end(self._run)
@@ -123,8 +124,10 @@ class Looking:
 
     def _look(self) -> Ended:
         self._began = time.monotonic()
-        left = set(self._store.left(self._run))
+        left = {*self._store.left(self._run), *self._failed}
         self._total = len(left) + self._counts.total()
+        outdated = {key: newer for key, newer in self._store.outdated(self._run).items() if key in left}
+        left -= outdated.keys()
         tenants = self._next(tenant for tenant in self._store.tenants_of(self._run) if tenant.key in left)
         broken = None
         if self._sharding is None:
@@ -134,6 +137,9 @@ class Looking:
                 self._untried.append(self._rows.pop(tenant.key))
             broken = self._sharding.broken
             self._untried += list(tenants)
+        for key, newer in outdated.items():
+            self._left_alone += key not in self._failed
+            self._note(left_alone(key, self._run, newer))
         causes = tuple(self._breaker.open_causes())
         why = f"not tried, because it would have hit this tenant, too: {causes[0][1].message}" if causes else ""
         why = why if broken is None else f"not tried: {broken.message}"
@@ -142,7 +148,13 @@ class Looking:
             self._note(Outcome(tenant.key, self._run.action, "not-tried", notes=(note,)))
         self._write()
         causes = causes or self._breaker.of_all(self._counts)
-        return Ended(dict(self._counts), causes, interrupted=self._stopping, broken=broken)
+        return Ended(
+            dict(self._counts),
+            causes,
+            interrupted=self._stopping,
+            broken=broken,
+            left_alone=self._left_alone,
+        )
 
     def _look_here(self, tenants: Iterator[Tenant]) -> None:
         run = self._run
@@ -196,6 +208,9 @@ class Looking:
 
     def _note(self, outcome: Outcome) -> None:
         if self._first and (outcome.status != "unchanged" or any(one.rule == UNSEEN for one in outcome.findings)):
+            return
+        if outcome.status == "not-tried" and outcome.key in self._failed:
+            self._counts["failed"] += 1  # what it failed by in an earlier session says more, and stands
             return
         self._counts[outcome.status] += 1
         self._ended(outcome)

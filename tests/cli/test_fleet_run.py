@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from provision.cli import run
 from provision.errors import InvalidInput, PartlyFailed, ProvisionError, Unreachable, Usage
 from provision.fleet.store import FleetStore, open_fleet_store
+from provision.fleet.tenant import Tenant
 
 
 @pytest.fixture
@@ -64,6 +66,50 @@ def test_a_reader_who_has_gone_changes_neither_the_work_nor_the_exit_code(
     assert store.counts(begun) == {"unchanged": 1}
     assert "Traceback" not in said.read_text()
     assert "BrokenPipe" not in said.read_text()
+
+
+ROW = Tenant("contoso", "contoso.onmicrosoft.com", company_code="OLD")
+
+
+def test_a_run_that_a_newer_one_has_superseded_is_told_and_not_gone_on_with(
+    store: FleetStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = store.begin("north", "smtp-auth", [ROW], {})
+    newer = store.begin("north", "smtp-auth", [ROW], {})
+    store.end(newer)
+    assert run(["fleet", "smtp-auth", "--resume", "--workers", "1"]) == 0
+    said = capsys.readouterr().err
+    assert f"run {older.id} was not ended, but run {newer.id} is newer and has ended" in said
+    assert "this is a new one" in said
+    assert len(store.runs("north")) == 3
+    assert store.left(older) == ["contoso"]
+
+
+def test_the_run_that_is_named_is_gone_on_with_but_for_what_is_a_newer_ones(
+    store: FleetStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rows name no mailboxes, so that nobody has to sign in for them."""
+    older = store.begin("north", "smtp-auth", [ROW, replace(ROW, key="fabrikam")], {})
+    newer = store.begin("north", "smtp-auth", [replace(ROW, company_code="NEW")], {})
+    store.end(newer)
+    command = ["fleet", "smtp-auth", "--resume", older.id, "--workers", "1"]
+    assert run(command) == PartlyFailed.exit_code
+    told = capsys.readouterr()
+    assert f"going on with run {older.id}: 2 tenants are left" in told.err
+    assert f"contoso  not-tried  left alone, because the run {newer.id} is newer" in told.out
+    assert store.counts(older) == {"not-tried": 1, "unchanged": 1}
+    assert run(command) == InvalidInput.exit_code
+    assert f"The run {older.id} has ended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["up", "smtp-auth"])
+def test_only_a_run_of_the_same_action_can_be_named(
+    store: FleetStore, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rotation = store.begin("north", "rotate", [ROW], {})
+    assert run(["fleet", action, "--resume", rotation.id]) == InvalidInput.exit_code
+    assert f"There is no run {rotation.id} of fleet {action} over north" in capsys.readouterr().err
+    assert store.runs("north") == [rotation]
 
 
 def test_a_way_of_sending_that_does_not_exist_is_refused(store: FleetStore, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,16 @@ def test_runs_are_listed_with_how_they_ended_the_newest_first(
     assert lines[2].split()[-7:] == ["3", "1", "0", "0", "1", "1", "ended"]
 
 
+def test_a_run_that_a_newer_one_has_overtaken_is_shown_as_such(
+    store: FleetStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older, newer = (store.begin("south", "rotate", ROWS, {}) for _ in range(2))
+    store.end(newer)
+    assert run(["fleet", "runs", "--fleet", "south"]) == 0
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:]}
+    assert told[older.id].endswith(f"superseded by {newer.id}")
+
+
 def test_programs_read_the_same_as_json(store: FleetStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fleet", "runs", "--fleet", "north", "--json", "--last", "9"]) == 0
     told = json.loads(capsys.readouterr().out)

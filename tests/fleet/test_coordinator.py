@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -285,6 +286,90 @@ def test_a_stopped_run_finishes_what_runs_and_leaves_the_rest(store: FleetStore)
     assert done.counts == {"changed": 1, "not-tried": 9}
     assert len(store.left(run)) == 9
     assert store.unfinished("fleet", "up") == run
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_what_failed_in_an_earlier_session_has_still_failed_when_the_next_one_is_stopped(
+    store: FleetStore, hard: bool
+) -> None:
+    """Stopped in order the two that failed are not begun again; stopped at once one of them is in the middle."""
+    run = store.begin("fleet", "up", rows(4), {})
+    credential = failed(Job(run.id, "fleet", "up", rows(4)[2]), "NotPermitted", 5)
+    claim = store.claim(run.id, "t002")
+    assert claim is not None
+    store.finish(claim, credential)
+    executor = Told(store, lambda job, _: changed(job), workers=1)
+    submit = executor.submit
+
+    def stopping(job: Job) -> Future[Outcome]:
+        if hard and job.tenant.key != "t002":
+            return submit(job)
+        coordinator.stop(hard=hard)
+        return Future() if hard else submit(job)
+
+    executor.submit = stopping  # type: ignore[method-assign]
+    ended: list[Outcome] = []
+    coordinator = Coordinator(store, run, executor, ended=ended.append)
+    done = coordinator.work()
+    assert done.interrupted
+    assert done.counts["failed"] == 1
+    assert store.outcome(run.id, "t002") == credential
+    assert credential in ended
+    assert store.counts(run) == done.counts
+    again, _ = work(store, run, Told(store, lambda job, _: changed(job)))
+    assert again.counts == {"changed": 4}, "and it is tried again all the same"
+
+
+def test_a_tenant_that_a_newer_run_has_otherwise_is_left_alone(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(3), {})
+    newer = store.begin("fleet", "rotate", [replace(rows(1)[0], company_code="NEW")], {})
+    executor = Told(store, lambda job, _: changed(job))
+    done, _ = work(store, run, executor)
+    assert sorted(executor.tries) == ["t001", "t002"]
+    assert done.counts == {"changed": 2, "not-tried": 1}
+    (left,) = (one for one in store.outcomes(run) if one.status == "not-tried")
+    assert run.id in left.notes[0]
+    assert newer.id in left.notes[0]
+    assert store.unfinished("fleet", "up") is None, "nothing is left that this run may do"
+
+
+def test_a_tenant_that_a_newer_run_changes_meanwhile_is_left_alone(store: FleetStore) -> None:
+    run = store.begin("fleet", "up", rows(2), {})
+
+    def answer(job: Job, _tried: int) -> Answer:
+        if job.tenant.key == "t000":
+            newer = store.begin("fleet", "up", [replace(rows(2)[1], company_code="NEW")], {})
+            theirs = store.claim(newer.id, "t001")
+            assert theirs is not None
+            store.finish(theirs, Outcome("t001", "up", "changed"))
+        return changed(job)
+
+    done, _ = work(store, run, Told(store, answer, workers=1))
+    assert done.counts == {"changed": 1, "not-tried": 1}
+    assert done.complete
+
+
+def test_what_an_audit_failed_by_stands_when_the_next_session_is_stopped(store: FleetStore) -> None:
+    run = store.begin("fleet", "audit", rows(3), {})
+    refused = failed(Job(run.id, "fleet", "audit", rows(1)[0]), "NotPermitted", 5)
+    store.record(run.id, [refused])
+    looking = Looking(store, run, environ={})
+    looking.stop()
+    done = looking.work()
+    assert done.counts == {"failed": 1, "not-tried": 2}
+    assert store.outcome(run.id, "t000") == refused
+    assert store.counts(run) == done.counts
+
+
+def test_an_audit_leaves_alone_what_a_newer_one_knows_otherwise(store: FleetStore) -> None:
+    run = store.begin("fleet", "audit", rows(1), {})
+    newer = store.begin("fleet", "audit", [replace(rows(1)[0], company_code="NEW")], {})
+    done = Looking(store, run, environ={}).work()
+    assert done.counts == {"not-tried": 1}
+    assert newer.id in next(store.outcomes(run)).notes[0]
+    ended = store.run(run.id)
+    assert ended is not None
+    assert ended.ended is not None
 
 
 def test_a_cluster_that_is_gone_leaves_the_rest_untried(store: FleetStore) -> None:

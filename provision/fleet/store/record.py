@@ -10,16 +10,16 @@ import hashlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, union, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, or_, select, union, update
 
 from provision.errors import InvalidInput, StateUnavailable
-from provision.fleet.outcome import Action, Outcome, Status
+from provision.fleet.outcome import WRITING, Action, Outcome, Status
 from provision.fleet.store.database import Database
 from provision.fleet.store.fitting import fit
 from provision.fleet.store.tables import JOBS, LATEST, ROWS, RUNS, SCHEMA, TENANTS, now, upsert
@@ -30,6 +30,8 @@ from provision.journal.lease import Holder, LeaseLost
 
 SECONDS = 60.0
 """How long a worker may be silent before another takes its tenant over."""
+PROFILES = "profiles"
+"""The option of a run that holds product profiles of one's own, as they were when it began."""
 _PAGE = 500
 _T = TypeVar("_T")
 
@@ -118,10 +120,29 @@ class FleetStore:
         return [_run(row) for row in self._rows(select(RUNS).where(RUNS.c.fleet == fleet).order_by(*_NEWEST))]
 
     def unfinished(self, fleet: str, action: Action) -> Run | None:
-        """The newest run that was begun and not ended."""
-        statement = select(RUNS).where(RUNS.c.fleet == fleet, RUNS.c.action == action, RUNS.c.ended.is_(None))
-        rows = self._rows(statement.order_by(*_NEWEST).limit(1))
-        return _run(rows[0]) if rows else None
+        """The newest run of an action, when it was not ended; an older one that was not is superseded by it."""
+        statement = select(RUNS).where(RUNS.c.fleet == fleet, RUNS.c.action == action).order_by(*_NEWEST).limit(1)
+        newest = next((_run(row) for row in self._rows(statement)), None)
+        return newest if newest is not None and newest.ended is None else None
+
+    def outdated(self, run: Run, key: str | None = None) -> dict[str, str]:
+        """Tenants of a run that ask for other settings in a newer run of the same action, or of one that writes.
+
+        What a run has frozen at its beginning would put old values back there. The newest run that has the tenant
+        counts. A claim on such a tenant is refused.
+
+        Args:
+            run: the run.
+            key: this tenant alone.
+
+        Returns:
+            The newer run's id, by key.
+        """
+
+        def work(connection: Connection, _again: bool) -> dict[str, str]:
+            return _outdated(connection, run.id, key)
+
+        return self._database.read(work)
 
     def tenants_of(self, run: Run) -> Iterator[Tenant]:
         """The rows as they were when the run began, by key."""
@@ -145,8 +166,8 @@ class FleetStore:
             seconds: how long this worker may be silent (``beat``) before another takes over.
 
         Returns:
-            None when somebody who lives has it, when it is done, or when the run has ended. A process of this machine
-            that is no more is known to be dead at once; of others only the time of their lease tells.
+            None when somebody who lives has it, when it is done or ``outdated``, or when the run has ended. A process
+            of this machine that is no more is known to be dead at once; of others only the time of their lease tells.
 
         Raises:
             StateUnavailable: there is no such tenant in such a run.
@@ -168,7 +189,7 @@ class FleetStore:
             if taken is None:
                 return None
             attempts = connection.execute(_COUNTING, {"of_run": run_id, "of_key": key}).scalar_one_or_none()
-            if attempts is None:  # done by the one whom we waited for
+            if attempts is None or _outdated(connection, run_id, key):  # done, or undone, by the one whom we waited for
                 connection.rollback()
                 return None
             return Claim(run_id, taken.fleet, key, taken.token, attempts, seconds)
@@ -248,6 +269,20 @@ class FleetStore:
         def work(connection: Connection, _again: bool) -> None:
             for some in _slices(sorted(keys)):
                 connection.execute(update(JOBS).where(*failed, JOBS.c.key.in_(some)).values(nothing))
+
+        self._database.write(work)
+
+    def put_back(self, run_id: str, keys: Sequence[str]) -> None:
+        """Takes ``reopen`` back for tenants that were not tried again after all: what they failed by stands."""
+        reopened = (
+            JOBS.c.run == run_id,
+            JOBS.c.status == "not-tried",
+            JOBS.c.outcome["status"].as_string() == "failed",
+        )
+
+        def work(connection: Connection, _again: bool) -> None:
+            for some in _slices(sorted(keys)):
+                connection.execute(update(JOBS).where(*reopened, JOBS.c.key.in_(some)).values(status="failed"))
 
         self._database.write(work)
 
@@ -499,6 +534,18 @@ _FINISHING = update(JOBS).where(*_JOB).values(**_SAID, token=bindparam("token"))
 _RECORDING = update(JOBS).where(*_JOB, JOBS.c.token.is_(None)).values(_SAID)
 _OF_RUN = select(RUNS.c.fleet, RUNS.c.action).where(RUNS.c.id == bindparam("of_run"))
 _NEWEST = (RUNS.c.begun.desc(), RUNS.c.id.desc())
+_OLDER = RUNS.alias("older")
+_NEWER = (
+    select(RUNS.c.id, RUNS.c.options, _OLDER.c.options.label("ours"))
+    .join(_OLDER, _OLDER.c.fleet == RUNS.c.fleet)
+    .where(
+        _OLDER.c.id == bindparam("of_run"),
+        or_(RUNS.c.action.in_(sorted(WRITING)), RUNS.c.action == _OLDER.c.action),
+        or_(RUNS.c.begun > _OLDER.c.begun, and_(RUNS.c.begun == _OLDER.c.begun, RUNS.c.id > _OLDER.c.id)),
+    )
+    .order_by(*_NEWEST)
+)
+"""The runs whose rows count more than those of a run: newer, and of its action or writing."""
 
 
 def _turn() -> Any:
@@ -509,6 +556,34 @@ def _turn() -> Any:
 def _without_unused_rows(connection: Connection, _again: bool) -> None:
     connection.execute(_turn())
     connection.execute(delete(ROWS).where(ROWS.c.digest.not_in(select(JOBS.c.digest))))
+
+
+def _outdated(connection: Connection, run_id: str, key: str | None) -> dict[str, str]:
+    """See ``FleetStore.outdated``; asked within a claim, when the tenant is ours and nobody else can write it."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for other in connection.execute(_NEWER, {"of_run": run_id}).all():
+        theirs = JOBS.alias("theirs")
+        both = select(JOBS.c.key, JOBS.c.digest, theirs.c.digest.label("newer"))
+        both = both.join(theirs, theirs.c.key == JOBS.c.key).where(JOBS.c.run == run_id, theirs.c.run == other.id)
+        rows = connection.execute(both if key is None else both.where(JOBS.c.key == key)).all()
+        asked = _asked(connection, {digest for row in rows if row.digest != row.newer for digest in row[1:]})
+        same_profiles = other.ours.get(PROFILES) == other.options.get(PROFILES)
+        for row in rows:
+            same_row = row.digest == row.newer or asked[row.digest] == asked[row.newer]
+            if row.key not in seen and not (same_profiles and same_row):
+                found[row.key] = other.id
+            seen.add(row.key)
+    return found
+
+
+def _asked(connection: Connection, digests: Collection[bytes]) -> dict[bytes, str]:
+    """Which settings rows ask for; a row that has only another place in its file asks for the same."""
+    asked = {}
+    for some in _slices(sorted(digests)):
+        for row in connection.execute(select(ROWS).where(ROWS.c.digest.in_(some))):
+            asked[row.digest] = Tenant.of_document(row.document).fingerprint()
+    return asked
 
 
 @cache

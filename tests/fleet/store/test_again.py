@@ -48,6 +48,17 @@ def test_what_is_done_is_not_opened_again(store: FleetStore, run: Run) -> None:
     assert store.left(run) == ["b"]
 
 
+def test_what_was_opened_again_and_not_tried_has_still_failed(store: FleetStore, run: Run) -> None:
+    finish(store, run, FAILED)
+    at = store.history("fleet", "a")[0].at
+    store.reopen(run.id, ["a", "b"])
+    store.record(run.id, [Outcome("b", "up", "not-tried")])
+    store.put_back(run.id, ["a", "b"])
+    assert store.outcome(run.id, "a") == FAILED
+    assert store.history("fleet", "a")[0].at == at, "when it failed"
+    assert store.left(run) == ["b"]
+
+
 def test_what_the_coordinator_says_counts_after_an_attempt_that_failed(store: FleetStore, run: Run) -> None:
     """A worker that died at the second attempt leaves no outcome of its own; the first one's is old."""
     finish(store, run, FAILED)

@@ -83,7 +83,7 @@ def test_what_was_not_ended_is_found_for_its_own_fleet_and_action(store: FleetSt
     assert store.unfinished("north", "up") == second
     assert store.unfinished("north", "audit") is None
     store.end(second)
-    assert store.unfinished("north", "up") == first
+    assert store.unfinished("north", "up") is None, "the older one is superseded"
     store.end(first)
     assert store.unfinished("north", "up") is None
     newest, oldest = store.runs("north")
