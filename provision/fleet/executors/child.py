@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provision.errors import ProvisionError
-from provision.fleet.executors import family
+from provision.fleet.executors import family, scratch
 from provision.fleet.outcome import Failure, Outcome
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def begin(mark: str, folder: str, settings: Mapping[str, str], log: str | None) 
 
     Args:
         mark: the word for what it starts (``family``).
-        folder: where it writes its process id, under the word.
+        folder: the executor's, in which it has one of its own (``scratch``); its process id is beside it.
         settings: variables to set: the store's address, as on the coordinator's command line.
         log: the file that takes what libraries print; without it they print as the coordinator does.
     """
@@ -56,8 +56,14 @@ def begin(mark: str, folder: str, settings: Mapping[str, str], log: str | None) 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started here may be interrupted by whom it likes
     if log is not None:
         _print_into(Path(log))
-    Path(folder, mark).write_text(str(os.getpid()), encoding="utf-8")
+    scratch.enter(Path(folder), mark)
+    process_file(folder, mark).write_text(str(os.getpid()), encoding="utf-8")
     threading.Thread(target=_leave_when_alone, name="parent", daemon=True).start()
+
+
+def process_file(folder: str, mark: str) -> Path:
+    """Where a worker writes its process id."""
+    return Path(folder, f"{mark}.pid")
 
 
 def work(document: Mapping[str, Any], limit: float) -> dict[str, Any]:

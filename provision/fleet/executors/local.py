@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import os
 import queue
-import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -23,6 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from provision.fleet.executors import child, family
 from provision.fleet.executors.interface import WorkerLost, out_of_time
+from provision.fleet.executors.scratch import Scratch
 from provision.fleet.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class LocalExecutor:
         work: Work = child.work,
     ) -> None:
         self._limit = limit
-        self._folder = tempfile.TemporaryDirectory(prefix="provision-workers-")
-        given = (self._folder.name, dict(settings or {}), None if log is None else str(log))
-        self._slots = [_Slot(work, given) for _ in range(workers)]
+        self._scratch = Scratch()
+        given = (str(self._scratch.folder), dict(settings or {}), None if log is None else str(log))
+        self._slots = [_Slot(work, given, self._scratch) for _ in range(workers)]
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
@@ -98,8 +98,7 @@ class LocalExecutor:
         self._threads.shutdown(cancel_futures=True)
         for slot in self._slots:
             slot.close()
-        with contextlib.suppress(OSError):
-            self._folder.cleanup()
+        self._scratch.close()
 
     def _run(self, job: Job) -> Outcome:
         document = self.do(job.document())
@@ -109,9 +108,10 @@ class LocalExecutor:
 class _Slot:
     """A place for one worker, filled again when it dies."""
 
-    def __init__(self, work: Work, given: tuple[str, dict[str, str], str | None]) -> None:
+    def __init__(self, work: Work, given: tuple[str, dict[str, str], str | None], scratch: Scratch) -> None:
         self._work = work
         self._given = given
+        self._scratch = scratch
         self._doing: Future[dict[str, Any]] | None = None
         self._ended = False
         self._fill()
@@ -174,12 +174,13 @@ class _Slot:
         self._pool.stop()
         with contextlib.suppress(RuntimeError):
             self._pool.join()
+        self._scratch.clear(self._mark)
         self._fill()
 
     def _process(self) -> int | None:
         """The worker's process id while it lives and is ours."""
         try:
-            found = int(Path(self._given[0], self._mark).read_text(encoding="utf-8"))
+            found = int(child.process_file(self._given[0], self._mark).read_text(encoding="utf-8"))
             return found if psutil.Process(found).ppid() == os.getpid() else None
         except (OSError, ValueError, psutil.Error):
             return None

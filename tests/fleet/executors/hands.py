@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,14 @@ def _leave_an_engine(options: Mapping[str, Any]) -> str:
     return ""
 
 
+def _put_down(options: Mapping[str, Any]) -> str:
+    """Puts something into a temporary folder, says where, and goes on as told."""
+    place = Path(tempfile.mkdtemp(prefix="provision-a-"))
+    (place / "certificate.pfx").write_text("private")
+    Path(options["folder"], "place").write_text(str(place))
+    return _DOING[options["next"]](options)
+
+
 def _hang(_options: Mapping[str, Any]) -> str:
     time.sleep(300)
     return "outlived"
@@ -81,5 +90,6 @@ _DOING = {
     "crash": _crash,
     "leave": _leave_an_engine,
     "hang": _hang,
+    "put down": _put_down,
     "linger": _linger,
 }
