@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from pulumi.runtime.proto import language_pb2_grpc
@@ -239,6 +240,16 @@ class _Host(LanguageHost):
         super().__init__("", executor=executor, environment=environment)
         self._template = template
         self._say = say
+
+    def Run(self, request: Any, context: Any) -> Any:
+        """Takes the engine's address, without which nothing that a program says would arrive.
+
+        To a host that it did not start the engine gives it as the first argument (Pulumi's own Automation API,
+        ``_server.py``).
+        """
+        if request.args:
+            self._engine = request.args.pop(0)
+        return super().Run(request, context)
 
     def start(self, python: Path, arguments: list[str], environment: dict[str, str], folder: str | None) -> Program:
         """Starts the executor; ``python`` is this process's own."""

@@ -151,6 +151,21 @@ def test_a_secret_that_is_wrong_is_told_by_the_place_that_the_fleet_file_names(f
     assert "ARM_" not in failure.message + failure.remedy
 
 
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_secret_that_ends_before_the_plugin_signs_in_is_told_by_its_place_too(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, cold: bool
+) -> None:
+    """The program's own words about it, from the plugin beneath the engine, however the program was started."""
+    told = stories.plugin_configuration
+    monkeypatch.setattr(stories, "plugin_configuration", lambda *of: {**told(*of), "ARM_CLIENT_SECRET": "has-ended"})
+    failure = fleet.do("up", fleet.row("acme"), cold=cold).failure
+    assert failure is not None
+    assert (failure.kind, failure.exit_code) == ("SignInFailed", errors.SignInFailed.exit_code)
+    assert "the client secret in env:SECRET_ACME is wrong (AADSTS7000215)" in failure.message
+    assert "credential (env:SECRET_ACME)" in failure.remedy
+    assert "ARM_" not in failure.message + failure.remedy
+
+
 def test_a_failure_inside_the_program_is_one_sentence(fleet: Fleet) -> None:
     row = fleet.row("acme")
     (room,) = fleet.sandbox.new_people(fleet.there["acme"], {"alias": "room", "mailbox": "room"})
