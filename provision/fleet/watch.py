@@ -33,6 +33,8 @@ PER_MESSAGE = 200
 _BEAT_SECONDS = 30.0
 LONGEST_WAIT = timedelta(minutes=15)
 """How soon what could not be told is tried again, at the latest."""
+LONGEST_TRIED = timedelta(days=30)
+"""How long: an address that nobody has any more must not have the store grow for ever."""
 
 Subject = Literal["audit", "secret"]
 State = dict[str, dict[str, str]]
@@ -318,6 +320,10 @@ class Watcher:
                         continue
                     entry["left"].remove(name)
                     self._keep()
+            if entry["left"] and datetime.now(UTC) - datetime.fromisoformat(message.at) > LONGEST_TRIED:
+                whom, days = ", ".join(entry["left"]), LONGEST_TRIED.days
+                self._say(f"{whom} could not be told for {days} days what was seen {message.at}; given up")
+                entry["left"] = []
             if not entry["left"]:
                 self._known.outbox.remove(entry)
         self._keep()

@@ -193,6 +193,27 @@ def test_a_channel_that_fails_is_told_later_and_the_others_not_twice(fleet: Flee
     assert well.kinds == ill.kinds == [[("a", "drift")], [("a", "recovered")]]
 
 
+def test_what_could_not_be_told_for_a_month_is_given_up_in_one_line(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_message: Message) -> None:
+        raise NotDelivered("nobody of that name")
+
+    gone, well = Told("gone", before=refuse), Told("well")
+    fleet.seen = [drifted("a")]
+    with fleet.watcher(gone, well) as watcher:
+        watcher.round()
+        assert len(watcher.round().undelivered) == 1
+        assert not [line for line in fleet.lines if "given up" in line]
+        monkeypatch.setattr(watch, "LONGEST_TRIED", timedelta(0))
+        watcher.round()
+        assert watcher.round().undelivered == []
+    (line,) = [line for line in fleet.lines if "given up" in line]
+    assert line.startswith("gone could not be told")
+    assert well.kinds == [[("a", "drift")]]
+    assert fleet.store.watching.take("north").document["outbox"] == []
+
+
 def test_a_watcher_that_is_killed_after_sending_sends_the_same_message_again(fleet: Fleet) -> None:
     class Killed(BaseException):
         pass
