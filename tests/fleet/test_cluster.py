@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 from collections import Counter
@@ -281,6 +282,29 @@ def test_an_audit_whose_scheduler_dies_goes_on_without_it(sandbox: Sandbox, tmp_
     assert done.returncode == 15, done.stderr
     assert store.counts(run) == {"pending": 12}
     assert len(store.runs("trial")) == 1
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_audit_that_is_stopped_at_once_leaves_the_cluster_and_goes_on_there(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fleet = LocalFleet(sandbox, tmp_path, 24)
+    with Cluster(1, eye(fleet, 1)) as cluster:
+        since = now(fleet)
+        process = fleet.start("audit", "--scheduler", cluster.address, "--at-once", "1")
+        eventually(lambda: asked(fleet, since, "/token"), process)
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: "stopping:" in fleet.said, process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 12, fleet.said
+        assert "Traceback" not in fleet.said
+        store = open_fleet_store(environ=fleet.environment)
+        (run,) = store.runs("trial")
+        assert store.counts(run) == {"not-tried": 24}
+        sandbox.clear_faults()
+        done = fleet.run("audit", "--resume", "--scheduler", cluster.address)
+    assert done.returncode == 15, done.stderr
+    assert store.counts(run) == {"pending": 24}
 
 
 def test_a_made_tenant_is_seen_unchanged_by_the_workers_and_left_alone(fleet: LocalFleet) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hands import look
@@ -14,9 +15,11 @@ from hands import look
 from provision.errors import Unreachable
 from provision.fleet.executors import LocalExecutor
 from provision.fleet.kept import Kept
+from provision.fleet.looking import Looking
 from provision.fleet.outcome import Outcome
 from provision.fleet.shard import Shard, needed
 from provision.fleet.sharding import LOSSES, SIZE, Sharding
+from provision.fleet.store import open_fleet_store
 from provision.fleet.tenant import CredentialReference, Tenant
 
 
@@ -96,6 +99,21 @@ def test_few_tenants_are_shared_by_all_workers_and_many_are_never_all_in_memory(
     assert len(seen) == 1005
     assert set(workers.given[2:]) == {SIZE}
     assert max(ahead) <= 2 * 2 * SIZE
+
+
+def test_one_cause_that_hits_all_stops_a_run_that_workers_look_at(tmp_path: Path) -> None:
+    store = open_fleet_store(environ={"PROVISION_FLEET_STORE": f"sqlite://{tmp_path / 'fleet.db'}"})
+    run = store.begin("north", "audit", tenants(1000, dark=range(1000)), {})
+    with working(2) as workers:
+        ended = Looking(store, run, environ={}, lookers=workers).work()
+    ((cause, why),) = ended.causes
+    assert (cause.kind, why.message) == ("Unreachable", "No network.")
+    assert not ended.complete
+    counts = store.counts(run)
+    assert sum(counts.values()) == 1000
+    assert 3 * SIZE <= counts["failed"] <= 3 * SIZE + 2 * 2 * SIZE, counts
+    untried = next(one for one in store.outcomes(run) if one.status == "not-tried")
+    assert untried.notes == ("not tried, because it would have hit this tenant, too: No network.",)
 
 
 def test_workers_that_are_gone_leave_what_they_had_not_looked_at() -> None:

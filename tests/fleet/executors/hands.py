@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.fleet.executors.child import deadline
-from provision.fleet.outcome import Outcome
+from provision.fleet.outcome import Failure, Outcome
 
 _SLEEPER = "import time; time.sleep(300)"
 
@@ -34,7 +34,13 @@ def look(document: Mapping[str, Any], limit: float) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
         if any(key.startswith("slow") for key in keys):
             time.sleep(3)
-        return {"outcomes": [Outcome(key, "audit", "unchanged").document() for key in keys]}
+        return {"outcomes": [_seen(key).document() for key in keys]}
+
+
+def _seen(key: str) -> Outcome:
+    if key.startswith("dark"):
+        return Outcome(key, "audit", "failed", failure=Failure("Unreachable", "No network.", "", 7))
+    return Outcome(key, "audit", "unchanged")
 
 
 def _name(_options: Mapping[str, Any]) -> str:
