@@ -58,8 +58,9 @@ def test_a_worker_that_is_killed_leaves_nothing_behind(temporary: Path, tmp_path
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("last_of_all", ["worker", "engine"])
 def test_what_a_killed_run_left_is_swept_by_the_next_one_once_nobody_uses_it(
-    temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_of_all: str
 ) -> None:
     monkeypatch.setenv("THIS_TEST", str(tmp_path))
     file = tmp_path / "program.py"
@@ -73,10 +74,10 @@ def test_what_a_killed_run_left_is_swept_by_the_next_one_once_nobody_uses_it(
         assert (sweep(), place.exists()) == (0, True), "its coordinator lives"
         coordinator.kill()
         coordinator.wait()
-        assert (sweep(), place.exists()) == (0, True), "its worker lives"
-        end(*workers)
-        assert (sweep(), place.exists()) == (0, True), "its engine lives"
-        end(*engine)
+        last, others = (workers, engine) if last_of_all == "worker" else (engine, workers)
+        end(*others)
+        assert (sweep(), place.exists()) == (0, True), f"its {last_of_all} lives"
+        end(*last)
         with closing(LocalExecutor(1, limit=60, work=hand)) as executor:
             assert not place.exists()
             assert executor.submit(job("name")).result(timeout=60).status == "changed"
