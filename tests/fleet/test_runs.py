@@ -17,6 +17,7 @@ from fleets import LocalFleet
 from stores import Postgres
 from trial import kill_tree
 
+from provision.fleet.store import open_fleet_store
 from provision.sandbox import Sandbox
 
 FAST = ("--workers", "2")
@@ -118,6 +119,30 @@ def test_an_interrupted_run_finishes_what_it_is_at_and_goes_on_later(sandbox: Sa
     done = fleet.run("up", "--resume", *FAST)
     assert done.returncode == 0, done.stderr
     assert_all_right(fleet)
+
+
+def test_an_older_run_that_goes_on_puts_no_old_value_back(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Killed, the fleet file corrected, run anew: whoever goes on with the killed run then gets nothing of it."""
+    fleet = LocalFleet(sandbox, tmp_path, 2)
+    process = fleet.start("up", *FAST)
+    store = open_fleet_store(environ=fleet.environment)
+    eventually(lambda: store.runs("trial"), process)
+    kill_tree(process)
+    (older,) = store.runs("trial")
+    fleet.file.write_text(fleet.file.read_text().replace("companyCode: C000", "companyCode: N000"))
+    newer = fleet.run("up", *FAST)
+    assert newer.returncode == 0, newer.stderr
+    assert_all_right(fleet)
+    since = max(entry["n"] for entry in sandbox.log())
+    resumed = fleet.run("up", "--resume", older.id, *FAST)
+    assert resumed.returncode == 17, resumed.stderr
+    assert f"is newer than {older.id} and has other settings for it" in resumed.stdout
+    ours = {tenant.tenant_id for tenant in fleet.tenants.values()}
+    assert [entry for entry in sandbox.log(since) if entry["tenant"] in ours] == [], "nobody was even asked"
+    again = fleet.run("up", "--resume", *FAST)
+    assert again.returncode == 0, again.stderr
+    assert "2 unchanged" in again.stdout
+    store.close()
 
 
 def test_a_run_outlives_its_database(sandbox: Sandbox, tmp_path: Path, postgres: Postgres) -> None:
