@@ -106,7 +106,7 @@ def sign_in_failed(
         words = {
             "tenant": tenant or "TENANT",
             "application": f" {setting.client_id}" if setting and setting.client_id else "",
-            "kept": f" in {setting.origin}" if setting and setting.origin else "",
+            "kept": f" in {setting.kept_in}" if setting and setting.kept_in else "",
         }
         return SignInFailed(
             f"Signing in{where} failed: {meaning.format(**words)} (AADSTS{code}).", remedy=remedy.format(**words)

@@ -95,6 +95,11 @@ class CredentialSetting:
     oidc_request_token: str | None = field(default=None, repr=False)
 
     @property
+    def kept_in(self) -> str:
+        """Where its secret or certificate is kept, as far as that is known; empty for a method that has none."""
+        return self.origin if self.method in ("client-secret", "certificate") else ""
+
+    @property
     def is_interactive(self) -> bool:
         """Whether a person signs in during the run (device code, browser)."""
         return self.method in ("device-code", "browser")

@@ -43,7 +43,7 @@ def plugin_configuration(setting: CredentialSetting, endpoints: Endpoints | None
     variables = dict.fromkeys(_EMPTIED, "")
     variables |= {"ARM_USE_CLI": "false", "ARM_USE_MSI": "false", "ARM_USE_OIDC": "false"}
     variables["ARM_USE_AKS_WORKLOAD_IDENTITY"] = "false"
-    variables[ORIGIN] = setting.origin  # the plugin and the program find the secret in a variable of ours
+    variables[ORIGIN] = setting.kept_in  # the plugin and the program find the secret in a variable of ours
     if setting.tenant_id:
         variables["ARM_TENANT_ID"] = setting.tenant_id
     if setting.client_id:

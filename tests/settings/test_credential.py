@@ -134,6 +134,12 @@ def test_where_a_secret_is_kept_goes_with_it_to_the_plugin(environ: dict[str, st
     assert credential.read(environ=environ | plugin_configuration(found)).origin == origin
 
 
+def test_a_method_without_a_secret_keeps_none_anywhere() -> None:
+    found = credential.read(environ={"PROVISION_CREDENTIAL_ORIGIN": "env:ANOTHER"})
+    assert (found.method, found.kept_in) == ("azure-cli", "")
+    assert plugin_configuration(found)["PROVISION_CREDENTIAL_ORIGIN"] == ""
+
+
 def test_a_file_is_told_as_where_the_secret_is_kept(tmp_path: Path) -> None:
     secret, certificate = tmp_path / "secret", tmp_path / "app.pfx"
     secret.write_text("from-file\n")

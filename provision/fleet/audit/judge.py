@@ -52,7 +52,7 @@ class Seen:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """All that the registration can be signed in as with."""
+        """Everything by which somebody can sign in as the registration."""
         application = self.facts.application
         return () if application is None else self._sorted(application).entries
 
