@@ -133,6 +133,12 @@ _RULES = (
         "See `provision engine status`; with internet access `pulumi plugin install resource azuread` gets it.",
     ),
     _rule(
+        r"unexpected status (?:429|5\d\d)\b",
+        Unreachable,
+        "Microsoft Graph did not carry out a request of stack {stack}: {line}.",
+        "Run the same command again in a few minutes; nothing is lost, and nothing is made twice.",
+    ),
+    _rule(
         r"connection refused|no such host|Name or service not known|i/o timeout|network is unreachable"
         r"|connection reset|context deadline exceeded|All connection attempts failed|ConnectError|ConnectTimeout",
         Unreachable,

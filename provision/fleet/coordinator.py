@@ -289,11 +289,17 @@ class Coordinator:
         self._breaker.ended(tenant, outcome, now=now)
         place.elsewhere_since = None
         place.cuts += failure is not None and failure.kind == OUT_OF_TIME
-        if failure is not None and self._again(place, failure):
-            place.failed = outcome
-            self._wait(place, "throttled" if throttled else "unanswered", now + wait_before(place.attempts + 1))
-            return
-        self._close(place, outcome)
+        if not self._put_off(place, outcome, now):
+            self._close(place, outcome)
+
+    def _put_off(self, place: _Place, outcome: Outcome, now: float) -> bool:
+        """Has a tenant wait for another attempt, where that may help."""
+        failure = outcome.failure
+        if failure is None or not self._again(place, failure):
+            return False
+        place.failed = outcome
+        self._wait(place, "throttled" if failure.throttled else "unanswered", now + wait_before(place.attempts + 1))
+        return True
 
     def _again(self, place: _Place, failure: Failure) -> bool:
         if self._stopping or place.attempts >= self._attempts or place.cuts >= CUTS or failure.kind in _ONCE:
@@ -302,7 +308,7 @@ class Coordinator:
 
     def _lost(self, place: _Place, lost: WorkerLost, now: float) -> None:
         """The lease of a worker that died runs out; until then the tenant counts as worked on elsewhere."""
-        if self._is_done(place):  # it died, or its answer was lost, after it had written down what it did
+        if self._is_known(place, now):  # it died, or its answer was lost, after it had written down what it did
             return
         place.losses += 1
         if place.losses < LOSSES or self._broken:
@@ -318,7 +324,7 @@ class Coordinator:
 
     def _elsewhere(self, place: _Place, outcome: Outcome, now: float) -> None:
         """Somebody else works on the tenant, or has done it in this run, or in a newer one with other settings."""
-        if self._is_done(place):
+        if self._is_known(place, now):
             return
         if newer := self._store.outdated(self._run, place.tenant.key):
             self._leave_alone(place, newer[place.tenant.key])
@@ -331,12 +337,15 @@ class Coordinator:
         else:
             self._close(place, outcome)
 
-    def _is_done(self, place: _Place) -> bool:
-        """Counts a tenant whose end the store knows, whoever wrote it down."""
-        done = self._store.outcome(self._run.id, place.tenant.key)
-        if done is None:
+    def _is_known(self, place: _Place, now: float) -> bool:
+        """Counts a tenant whose end the store knows, whoever wrote it down: perhaps a worker whose coordinator was
+        killed, so that nobody but this one tries again what failed.
+        """
+        outcome = self._store.outcome(self._run.id, place.tenant.key)
+        if outcome is None:
             return False
-        self._count(place, done)
+        if not self._put_off(place, outcome, now):
+            self._count(place, outcome)
         return True
 
     def _wait(self, place: _Place, reason: Waiting, until: float) -> None:

@@ -37,6 +37,12 @@ CASES = [
         "forbids this secret or its lifetime",
     ),
     (
+        "Application was not made: unexpected status 503 (503 Service Unavailable) with error: ServiceUnavailable: "
+        "The service is temporarily unavailable. Please try again later.",
+        Unreachable,
+        "did not carry out a request of stack dev: Application was not made: unexpected status 503",
+    ),
+    (
         'Get "https://localhost:8443/metadata/endpoints?api-version=2022-09-01": dial tcp 127.0.0.1:8443: connect: '
         "connection refused",
         Unreachable,

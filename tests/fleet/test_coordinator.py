@@ -252,6 +252,25 @@ def test_what_another_coordinator_has_done_in_the_same_run_counts(store: FleetSt
     assert done.counts == {"changed": 1, "unchanged": 1}
 
 
+def test_what_failed_for_a_worker_whose_coordinator_was_killed_is_tried_again(store: FleetStore) -> None:
+    """That worker outlives its coordinator by a moment, in which the run is resumed and the worker's attempt fails."""
+    run = store.begin("fleet", "up", rows(2), {})
+    theirs = store.claim(run.id, "t000")
+    assert theirs is not None
+    executor = Told(store, lambda job, _: changed(job), workers=1)
+    submit = executor.submit
+
+    def late(job: Job) -> Future[Outcome]:
+        if job.tenant.key == "t001":
+            store.finish(theirs, failed(Job(run.id, "fleet", "up", rows(1)[0], {}), "Unreachable", 7))
+        return submit(job)
+
+    executor.submit = late  # type: ignore[method-assign]
+    done, ended = work(store, run, executor)
+    assert done.counts == {"changed": 2}
+    assert {one.key: one.status for one in ended} == {"t000": "changed", "t001": "changed"}
+
+
 def test_a_credential_that_is_refused_everywhere_stops_the_run_and_says_who_was_not_tried(store: FleetStore) -> None:
     run = store.begin("fleet", "up", rows(30), {})
     executor = Told(store, lambda job, _: failed(job, "SignInFailed", 4), workers=1)
