@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -44,6 +45,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _runs(arguments: argparse.Namespace) -> int:
+    from provision.fleet.jobs import forget_logs
     from provision.fleet.store import open_fleet_store
 
     if arguments.last < 1:
@@ -53,8 +55,11 @@ def _runs(arguments: argparse.Namespace) -> int:
     if arguments.fleet and store.fleets():  # in a new store nothing is mistyped yet
         require_known(fleet, store)
     if arguments.keep is not None:
-        gone = store.prune(fleet, keep_runs=arguments.keep)
-        print(f"taken away: {gone} {'run' if gone == 1 else 'runs'}", file=sys.stderr)
+        before = {run.id for run in store.runs(fleet)}
+        store.prune(fleet, keep_runs=arguments.keep)
+        gone = before - {run.id for run in store.runs(fleet)}
+        forget_logs(fleet, gone, environ=os.environ)
+        print(f"taken away: {len(gone)} {'run' if len(gone) == 1 else 'runs'}", file=sys.stderr)
     if arguments.tenant:
         require_tenant(arguments.tenant, fleet, store)
         told = store.history(fleet, arguments.tenant)[: arguments.last]

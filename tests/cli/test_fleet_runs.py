@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from provision.cli import run
 from provision.errors import InvalidInput, StateUnavailable, Usage
+from provision.fleet.jobs import log_file
 from provision.fleet.outcome import Failure, Outcome
 from provision.fleet.store import FleetStore, open_fleet_store
 from provision.fleet.tenant import Tenant
@@ -107,14 +109,22 @@ def test_a_new_store_has_no_run_yet(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "begins a first one" in capsys.readouterr().err
 
 
-def test_old_runs_are_taken_away_when_asked(store: FleetStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_old_runs_are_taken_away_when_asked_and_their_logs_with_them(
+    store: FleetStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PROVISION_DATA", str(tmp_path / "data"))
+    logs = []
     for _ in range(2):
         later = store.begin("north", "audit", ROWS, {})
+        logs.append(log_file("north", later.id, "a", environ=os.environ))
+        logs[-1].parent.mkdir(parents=True)
+        logs[-1].write_text("said\n")
         store.record(later.id, [Outcome(row.key, "audit", "unchanged") for row in ROWS])
         store.end(later)
     assert run(["fleet", "runs", "--fleet", "north", "--keep", "1"]) == 0
     told = capsys.readouterr()
     assert told.err == "taken away: 2 runs\n"
+    assert [log.parent.exists() for log in logs] == [False, True]
     assert [line.split()[1] for line in told.out.splitlines()[2:]] == ["audit", "up", "up"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import threading
 import time
 import traceback
@@ -68,8 +69,28 @@ def log_file(fleet: str, run: str, key: str, *, environ: Mapping[str, str]) -> P
         key: the tenant's.
         environ: names the data directory.
     """
-    folder, part, name = (quote(word, safe="").replace(".", "%2E") for word in (fleet, run, key))
-    return data_directory(environ) / "fleet" / folder / "logs" / part / f"{name}.log"
+    return _logs(fleet, environ) / _part(run) / f"{_part(key)}.log"
+
+
+def forget_logs(fleet: str, runs: Iterable[str], *, environ: Mapping[str, str]) -> None:
+    """Removes this machine's logs of runs.
+
+    Args:
+        fleet: the fleet's name.
+        runs: the runs' ids; where there is no log, nothing happens.
+        environ: names the data directory.
+    """
+    for run in runs:
+        shutil.rmtree(_logs(fleet, environ) / _part(run), ignore_errors=True)
+
+
+def _logs(fleet: str, environ: Mapping[str, str]) -> Path:
+    return data_directory(environ) / "fleet" / _part(fleet) / "logs"
+
+
+def _part(word: str) -> str:
+    """A word as one part of a path, whatever is in it."""
+    return quote(word, safe="").replace(".", "%2E")
 
 
 @traced_job
