@@ -37,6 +37,14 @@ class Finding:
     message: str
     """One sentence: what is, and what it should be."""
     remedy: str = ""
+    mended_by: tuple[Action, ...] | None = None
+    """Actions after whose success it is gone; None: that is known of the outcome as a whole alone."""
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Finding:
+        """Reads it as JSON."""
+        mended_by = document.get("mended_by")
+        return cls(**{**document, "mended_by": None if mended_by is None else tuple(mended_by)})
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Outcome:
     def of_document(cls, document: Mapping[str, Any]) -> Outcome:
         """Reads ``document``'s JSON."""
         values = dict(document)
-        values["findings"] = tuple(Finding(**finding) for finding in values.get("findings") or ())
+        values["findings"] = tuple(Finding.of_document(finding) for finding in values.get("findings") or ())
         values["notes"] = tuple(values.get("notes") or ())
         values["failure"] = Failure(**values["failure"]) if values.get("failure") else None
         return cls(**values)

@@ -14,7 +14,7 @@ from functools import cached_property
 from provision.app.adopt import drift
 from provision.fleet.audit.facts import Facts
 from provision.fleet.kept import Kept
-from provision.fleet.outcome import Finding, Outcome
+from provision.fleet.outcome import Action, Finding, Outcome
 from provision.fleet.tenant import Tenant
 from provision.microsoft.objects import Application
 from provision.secrets.expiry import Entry, Known, Registration
@@ -162,14 +162,17 @@ def _disabled(seen: Seen) -> Iterator[Finding]:
         )
 
 
-def _secret(seen: Seen) -> Iterator[Finding]:
-    """secret-missing, secret-ends: the secret in use is gone, has ended or ends soon"""
+def _secret_missing(seen: Seen) -> Iterator[Finding]:
+    """secret-missing: the engine makes one"""
     secrets = seen.secrets
-    if secrets is None:
-        return
-    if secrets.deciding is None:
+    if secrets is not None and secrets.deciding is None:
         yield Finding("secret-missing", "error", secrets.problem or "There is no client secret.", _up(seen))
-    elif secrets.problem:
+
+
+def _secret_ends(seen: Seen) -> Iterator[Finding]:
+    """secret-ends: the one in use has ended or ends soon"""
+    secrets = seen.secrets
+    if secrets is not None and secrets.deciding is not None and secrets.problem:
         ended = secrets.deciding.state == "expired"
         yield Finding("secret-ends", "error" if ended else "warning", secrets.problem, _ROTATE.format(key=_key(seen)))
 
@@ -196,20 +199,21 @@ class Rule:
     """One check."""
 
     check: Callable[[Seen], Iterator[Finding]]
-    mended: bool = False
-    """Whether ``up`` puts right what it finds."""
+    mended_by: tuple[Action, ...] = ()
+    """Actions that put right what it finds; what ``up`` puts right makes a tenant ``drifted``."""
 
 
 RULES: tuple[Rule, ...] = (
-    Rule(_registration, mended=True),
+    Rule(_registration, mended_by=("up",)),
     Rule(_twice),
-    Rule(_settings, mended=True),
-    Rule(_enterprise_application, mended=True),
-    Rule(_disabled, mended=True),
-    Rule(_beyond, mended=True),
+    Rule(_settings, mended_by=("up",)),
+    Rule(_enterprise_application, mended_by=("up",)),
+    Rule(_disabled, mended_by=("up",)),
+    Rule(_beyond, mended_by=("up",)),
     Rule(_publisher),
-    Rule(_mailboxes_unseen),
-    Rule(_secret),
+    Rule(_mailboxes_unseen, mended_by=("up",)),
+    Rule(_secret_missing, mended_by=("up",)),
+    Rule(_secret_ends, mended_by=("rotate",)),
     Rule(_foreign),
     Rule(_consent_unseen),
 )
@@ -238,14 +242,14 @@ def judge(seen: Seen) -> Outcome:
     the row asks for: ``needs-attention``.
     """
     found = [(rule, finding) for rule in RULES for finding in rule.check(seen)]
-    findings = tuple(finding for _, finding in found)
+    findings = tuple(replace(finding, mended_by=rule.mended_by) for rule, finding in found)
     serious = [(rule, finding) for rule, finding in found if finding.severity != "note"]
     verdict = "unchanged"
     if not seen.facts.registrations:
         verdict = "new"
     elif seen.facts.application is None:
         verdict = "needs-attention"
-    elif any(rule.mended for rule, _ in serious) or any(finding.rule == "secret-missing" for finding in findings):
+    elif any("up" in rule.mended_by for rule, _ in serious):
         verdict = "drifted"
     elif seen.kept.fingerprint != seen.tenant.fingerprint():
         verdict = "settings-changed"

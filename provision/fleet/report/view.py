@@ -35,6 +35,12 @@ _OUTDATED_BY: Mapping[Action, frozenset[Action]] = {
     "diagnose": frozenset(),
 }
 """Whose later word says the same and more: an audit looks at registration, consent and secret, never at mailboxes."""
+_LOOKS: frozenset[Action] = frozenset({"plan", "audit"})
+_MENDED: Mapping[Action, frozenset[Status]] = {
+    "up": frozenset({"changed", "unchanged"}),
+    "rotate": frozenset({"changed"}),
+}
+"""How an action ends that has put right what it can; a rotation that was not due has not."""
 _ORDER: tuple[Status, ...] = ("failed", "pending", "not-tried", "changed", "unchanged")
 """The worst first."""
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -253,12 +259,7 @@ def _rows(
 
 def _row(tenant: Tenant, said: Sequence[Recorded], trail: tuple[Status, ...]) -> Row:
     latest = tuple(sorted(said, key=lambda one: one.at, reverse=True))
-    standing = tuple(
-        sorted(
-            (one for one in latest if not _outdated(one, latest)),
-            key=lambda one: (_ORDER.index(one.outcome.status), -one.at.timestamp()),
-        )
-    )
+    standing = sorted(_standing(latest), key=lambda one: (_ORDER.index(one.outcome.status), -one.at.timestamp()))
     ends = next((one.outcome.secret_ends for one in latest if one.outcome.secret_ends), None)
     return Row(
         tenant.key,
@@ -267,21 +268,48 @@ def _row(tenant: Tenant, said: Sequence[Recorded], trail: tuple[Status, ...]) ->
         tenant.groups,
         state=standing[0].outcome.status if standing else "not-tried",
         latest=latest,
-        standing=standing,
+        standing=tuple(standing),
         secret_ends=_moment(ends),
         trail=trail,
     )
 
 
-def _outdated(one: Recorded, latest: Iterable[Recorded]) -> bool:
-    """Whether a later word says the same and more. An attempt that failed has not looked: what was seen stays."""
+def _standing(latest: Sequence[Recorded]) -> Iterator[Recorded]:
+    """What nothing later has outdated. What a look found and no later action has mended goes over to that action."""
+    outdated = {one.run: by for one in latest if (by := _outdated(one, latest)) is not None}
+    left: dict[str, list[Finding]] = {}
+    for one in latest:
+        by = outdated.get(one.run)
+        if by is not None and one.outcome.action in _LOOKS and by.outcome.action not in _LOOKS:
+            found = [finding for finding in _unmended(one, latest) if finding.mended_by is not None]
+            left.setdefault(by.run, found)  # the newest look's
+    for one in latest:
+        if one.run not in outdated:
+            findings = dict.fromkeys([*_unmended(one, latest), *left.get(one.run, ())])
+            yield replace(one, outcome=replace(one.outcome, findings=tuple(findings)))
+
+
+def _unmended(one: Recorded, latest: Sequence[Recorded]) -> Iterator[Finding]:
+    """What was found and no later action has put right."""
+    done = {later.outcome.action for later in latest if later.at > one.at and _has_mended(later)}
+    return (finding for finding in one.outcome.findings if done.isdisjoint(finding.mended_by or ()))
+
+
+def _outdated(one: Recorded, latest: Iterable[Recorded]) -> Recorded | None:
+    """The newest later word that says the same and more. An attempt that failed has not looked: what was seen stays."""
     by = _OUTDATED_BY[one.outcome.action]
-    return any(
-        later.at > one.at
-        and later.outcome.action in by
-        and (later.outcome.status != "failed" or one.outcome.status == "failed")
-        for later in latest
-    )
+    for later in latest:
+        if later.at <= one.at:
+            break
+        if later.outcome.action in by and (later.outcome.status != "failed" or one.outcome.status == "failed"):
+            return later
+        if one.outcome.verdict == "secret-ends" and later.outcome.action == "rotate" and _has_mended(later):
+            return later
+    return None
+
+
+def _has_mended(one: Recorded) -> bool:
+    return one.outcome.status in _MENDED.get(one.outcome.action, ())
 
 
 def _pending(standing: Iterable[Recorded]) -> Iterator[Recorded]:

@@ -65,6 +65,41 @@ def test_an_attempt_that_failed_does_not_hide_what_was_seen_before(store: FleetS
     assert (states(found)["a"], found.drifted, found.rules(), found.causes()) == ("changed", [], [], [])
 
 
+def test_what_an_action_does_not_mend_is_still_there_after_it(store: FleetStore) -> None:
+    found_there = (
+        Finding("differs-redirect-web", "error", "The redirect is another.", mended_by=("up",)),
+        Finding("secret-ends", "warning", "The client secret ends in 9 days.", mended_by=("rotate",)),
+        Finding("publisher-unverified", "warning", "The publisher is not set.", mended_by=()),
+    )
+
+    def rules() -> list[str]:
+        return [one.rule for one in view(store, "north").rules()]
+
+    ran(store, "audit", said("a", "audit", "pending", verdict="drifted", findings=found_there))
+    assert rules() == ["differs-redirect-web", "publisher-unverified", "secret-ends"]
+    ran(store, "up", said("a", "up", "changed"))
+    assert rules() == ["publisher-unverified", "secret-ends"]
+    assert [one.rule for one in next(view(store, "north").outcomes).findings] == ["secret-ends", "publisher-unverified"]
+    ran(store, "rotate", said("a", "rotate", "failed"))
+    assert rules() == ["publisher-unverified", "secret-ends"]
+    ran(store, "rotate", said("a", "rotate", "changed"))
+    assert rules() == ["publisher-unverified"]
+    ran(store, "audit", said("a", "audit", "unchanged"))
+    assert rules() == []
+
+
+def test_a_rotated_secret_waits_for_nobody_any_more(store: FleetStore) -> None:
+    ends = Finding("secret-ends", "warning", "The client secret ends in 9 days.", mended_by=("rotate",))
+    theirs = Finding("secret-foreign", "note", "Somebody else's.", mended_by=())
+    ran(store, "audit", said("a", "audit", "pending", verdict="secret-ends", findings=(ends, theirs)))
+    ran(store, "rotate", said("a", "rotate", "unchanged"))  # it was not due
+    assert states(view(store, "north"))["a"] == "pending"
+    ran(store, "rotate", said("a", "rotate", "changed"))
+    found = view(store, "north")
+    assert states(found)["a"] == "changed"
+    assert [one.rule for one in found.rules()] == ["secret-foreign"]
+
+
 def test_findings_are_counted_by_rule_the_worst_first(store: FleetStore) -> None:
     note = Finding("secret-foreign", "note", "Somebody else's.")
     seen = [said(key, "audit", "pending", verdict="drifted", findings=(note, WEB)) for key in "ab"]
