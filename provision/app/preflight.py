@@ -28,6 +28,10 @@ _PASSING_NAME = "TERRAFORM_UPDATE_"
 _NOT_SEEN = "{caller} may not read the tenant's consents (Directory.Read.All); what the last run knew of them counts."
 
 
+class SeveralRegistrations(StateUnavailable):
+    """A stack's tag is on several app registrations, and only a person can say which one is in use."""
+
+
 @dataclass(frozen=True)
 class Existing:
     """A registration that the tenant holds already."""
@@ -204,11 +208,11 @@ def registrations_of(
         One, or none.
 
     Raises:
-        StateUnavailable: several carry the tag.
+        SeveralRegistrations: several carry the tag.
     """
     existing = graph.applications_by_tag(tag)
     if len(existing) > 1:
-        raise StateUnavailable(
+        raise SeveralRegistrations(
             f"The tenant holds {len(existing)} registrations of this stack: "
             f"{', '.join(app.app_id for app in existing)}; an earlier run did not finish.",
             remedy="Delete in the portal the one that is not in use, then run again.",

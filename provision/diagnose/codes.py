@@ -470,6 +470,13 @@ _ENTRA = (
         "secret",
     ),
     _entra("7000222", "The client secret has expired.", f"{_SECRETS}; or provision rotate --now.", "secret"),
+    _entra(
+        "7000229",
+        "The application has no service principal in this tenant: it was deleted, or nobody has consented here yet.",
+        f"{_CONSENT}; a partner's application needs it in each customer's tenant.",
+        "registration",
+        source="Teams SDK, Authentication Troubleshooting",
+    ),
     _entra("90002", "There is no such tenant.", "Check the Directory (tenant) ID and the cloud.", "registration"),
     _entra("90094", "An administrator must consent.", f"{_CONSENT}.", "consent"),
     _entra("90095", "An administrator must consent; the user can ask for it.", f"{_CONSENT}.", "consent"),

@@ -17,11 +17,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from provision.app.preflight import SeveralRegistrations
 from provision.errors import NotDelivered, ProvisionError, StateUnavailable, Unreachable
 from provision.fleet import telemetry
 from provision.fleet.breaker import Breaker, Cause
 from provision.fleet.executors.interface import OUT_OF_TIME, Executor, WorkerLost
-from provision.fleet.outcome import Failure, Outcome
+from provision.fleet.outcome import DEFECT, Failure, Outcome
 from provision.fleet.pace import Pace, wait_before
 from provision.fleet.tenant import Tenant
 
@@ -39,7 +40,8 @@ ELSEWHERE_SECONDS, ELSEWHERE_PATIENCE = 5.0, 1800.0
 _TRIED_AGAIN = frozenset(kind.exit_code for kind in (ProvisionError, Unreachable, StateUnavailable, NotDelivered))
 """Failures that may be gone at the next attempt: the engine's own (a request of its plugin broke), what does not
 answer, a lock that a killed run has left, a sink. What is wrong with a row, a sign-in or a permission stays wrong."""
-_ONCE = frozenset({"Defect"})
+_ONCE = frozenset({DEFECT, SeveralRegistrations.__name__})
+"""Failures of those codes that stay."""
 _LOOK_SECONDS = 0.5
 
 Waiting = Literal["", "throttled", "unanswered", "elsewhere", "worker lost"]

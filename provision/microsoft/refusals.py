@@ -64,6 +64,10 @@ AADSTS: dict[str, tuple[str, str]] = {
         "the client secret{kept} has expired",
         "Make a new one under Certificates & secrets, and use its Value.",
     ),
+    "7000229": (
+        "the application has no service principal in the tenant",
+        "An administrator of that tenant consents to the application (a partner's: docs/fleet-credentials.md).",
+    ),
     "90002": ("there is no such tenant", "Check the tenant's id or domain, and the cloud (azuread:environment)."),
     "900021": ("the tenant's id is not one", "Check azuread:tenantId."),
     "900023": ("the tenant's name is not one", "Check azuread:tenantId."),

@@ -12,8 +12,8 @@ import pytest
 
 from provision.app import ownership, rights
 from provision.app.adopt import import_plan
-from provision.app.preflight import Held, Preflight, finish_interrupted_create, preflight
-from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, SignInFailed, StateUnavailable
+from provision.app.preflight import Held, Preflight, SeveralRegistrations, finish_interrupted_create, preflight
+from provision.errors import InvalidInput, NotPermitted, PolicyRefuses, SignInFailed
 from provision.microsoft.credentials import sign_in
 from provision.microsoft.graph import Graph
 from provision.microsoft.objects import GRAPH_APP_ID, Grant
@@ -234,7 +234,7 @@ def test_a_registration_that_lost_its_tag_is_known_from_the_state(
 
 def test_two_registrations_of_one_stack_stop_the_run(run: Any, api: httpx.Client) -> None:
     first, second = make(api), make(api)
-    with pytest.raises(StateUnavailable) as refused:
+    with pytest.raises(SeveralRegistrations) as refused:
         run()
     assert first["appId"] in refused.value.message
     assert second["appId"] in refused.value.message

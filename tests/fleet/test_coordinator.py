@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import Unreachable
+from provision.errors import StateUnavailable, Unreachable
 from provision.fleet import coordinator as coordinating
 from provision.fleet.coordinator import Coordinator, Ended
 from provision.fleet.executors import WorkerLost, out_of_time
@@ -210,9 +210,10 @@ def test_a_tenant_that_runs_out_of_time_is_tried_once_more(store: FleetStore) ->
     assert outcome.failure.kind == "OutOfTime"
 
 
-def test_a_defect_is_not_tried_again(store: FleetStore) -> None:
+@pytest.mark.parametrize(("kind", "code"), [("Defect", 1), ("SeveralRegistrations", StateUnavailable.exit_code)])
+def test_what_only_a_person_can_put_right_is_not_tried_again(store: FleetStore, kind: str, code: int) -> None:
     run = store.begin("fleet", "up", rows(1), {})
-    executor = Told(store, lambda job, _: failed(job, "Defect", 1))
+    executor = Told(store, lambda job, _: failed(job, kind, code))
     done, _ = work(store, run, executor)
     assert executor.tries == ["t000"]
     assert done.counts == {"failed": 1}
