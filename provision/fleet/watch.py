@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from provision.errors import ProvisionError
 from provision.fleet.alerts import Alert, Channel, Message
+from provision.fleet.breaker import cause_of
 from provision.fleet.outcome import Outcome
 from provision.journal.lease import LeaseLost
 
@@ -250,7 +251,7 @@ class Watcher:
         ended = self._look(run)
         before = dict(self._known.wrong)
         alerts, self._known.wrong = changes(
-            before, self._store.outcomes(run), within=self._within, now=datetime.now(UTC)
+            before, self._own(run, rows, ended), within=self._within, now=datetime.now(UTC)
         )
         self._forget({row.key for row in rows})
         alerts += self._whole(ended)
@@ -266,6 +267,14 @@ class Watcher:
         return Round(run.id, ended.counts, alerts, undelivered)
 
     # What is wrong with the fleet as a whole
+
+    def _own(self, run: Run, rows: Sequence[Tenant], ended: Ended) -> Iterator[Outcome]:
+        """What was seen of each tenant, without those that only show what is wrong for all."""
+        shared = {cause for cause, _ in ended.causes}
+        tenants = {row.key: row for row in rows}
+        for outcome in self._store.outcomes(run):
+            if cause_of(outcome.failure, tenants[outcome.key]) not in shared:
+                yield outcome
 
     def _whole(self, ended: Ended) -> list[Alert]:
         """A cause that stopped the audit for many is one change, not one for each tenant."""

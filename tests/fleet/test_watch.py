@@ -237,15 +237,15 @@ def test_a_cause_that_hits_all_is_one_change(fleet: Fleet) -> None:
     from provision.fleet.breaker import Cause
 
     channel = Told()
-    fleet.seen = [good("a")]
     offline = Failure("Unreachable", "No network.", "", 7)
-    fleet.ended = Ended({"not-tried": 2}, causes=((Cause("Unreachable", ""), offline),))
+    fleet.seen = [good("a"), failed("b", offline)]
+    fleet.ended = Ended({"failed": 1, "not-tried": 1}, causes=((Cause("Unreachable", ""), offline),))
     with fleet.watcher(channel) as watcher:
         watcher.round()
         watcher.round()
-        fleet.ended = None
+        fleet.ended, fleet.seen = None, [good("a"), failed("b", REFUSED)]
         watcher.round()
-    assert channel.kinds == [[("", "failed")], [("", "recovered")]]
+    assert channel.kinds == [[("", "failed")], [("b", "failed"), ("", "recovered")]]
 
 
 def test_a_fleet_file_that_cannot_be_read_is_told_and_the_watching_goes_on(fleet: Fleet) -> None:
