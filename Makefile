@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := 0.13.9
+# Thousands of processes load the same modules; where an environment forbids to write them down, each would compile them.
+COMPILE := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test sweep bench docs lint lock browser clients servers stores go-servers packages clean
@@ -18,7 +20,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	@$(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 -x 'msgraph/generated/' $(VENV)/lib
+	@$(COMPILE) -x 'msgraph/generated/' $(VENV)/lib
 	@touch $@
 
 lock:  ## the locked dependencies anew from pyproject.toml
@@ -30,6 +32,7 @@ demo: $(VENV)/.ready  ## a local tenant, the real `pulumi up`, mail by Graph, an
 
 test: $(VENV)/.ready  ## all tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line packages go-servers
+	@$(COMPILE) provision stacks bench tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 sweep: $(VENV)/.ready  ## kill sweeps: SIGKILL at every request, then one more run; and a sender during 200 rotations

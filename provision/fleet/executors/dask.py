@@ -16,6 +16,7 @@ import contextlib
 import logging
 import multiprocessing
 import platform
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Client, Security, get_worker
+from distributed.comm.addressing import get_address_host_port
 from distributed.comm.core import connect
 from distributed.scheduler import KilledWorker
 
@@ -241,7 +243,11 @@ async def _reach(address: str, security: Security) -> None:
         ValueError, TypeError: it is no address, or the certificates cannot be used.
     """
     connecting = connect(address, timeout=CONNECT_SECONDS, **security.get_connection_args("client"))
-    comm = await asyncio.wait_for(connecting, CONNECT_SECONDS + _GREETING_SECONDS)  # who takes calls may say nothing
+    try:
+        comm = await asyncio.wait_for(connecting, CONNECT_SECONDS + _GREETING_SECONDS)  # who takes calls may be silent
+    except (OSError, TimeoutError):  # of Dask's many tries the last may have run out of time, whatever the others met
+        socket.create_connection(get_address_host_port(address), timeout=_GREETING_SECONDS).close()
+        raise
     comm.abort()
 
 
