@@ -20,6 +20,8 @@ def fleet(sandbox: Sandbox, tmp_path: Path) -> Iterator[Fleet]:
     own = ("ARM_", "AZURE_", "PULUMI_", "PROVISION_")
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith(own)},
+        # Where the engine is: elsewhere it would be built a second time.
+        **{name: os.environ[name] for name in ("PROVISION_CACHE", "PROVISION_ENGINE") if name in os.environ},
         "PROVISION_DATA": str(tmp_path / "data"),
         "PROVISION_AZUREAD_PLUGIN": os.environ.get("PROVISION_AZUREAD_PLUGIN", "auto"),
         "SSL_CERT_FILE": trusted,
