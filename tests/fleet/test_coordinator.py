@@ -62,6 +62,20 @@ class Told:
         pass
 
 
+class Meanwhile(Told):
+    """One worker that changes every tenant; before it begins with one of them, somebody else does something."""
+
+    def __init__(self, store: FleetStore, key: str, does: Callable[[], None]) -> None:
+        super().__init__(store, lambda job, _: changed(job), workers=1)
+        self.key = key
+        self.does = does
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        if job.tenant.key == self.key:
+            self.does()
+        return super().submit(job)
+
+
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that are minutes for Microsoft are nothing here."""
@@ -240,15 +254,7 @@ def test_what_another_coordinator_has_done_in_the_same_run_counts(store: FleetSt
     run = store.begin("fleet", "up", rows(2), {})
     theirs = store.claim(run.id, "t000")
     assert theirs is not None
-    executor = Told(store, lambda job, _: changed(job), workers=1)
-    submit = executor.submit
-
-    def late(job: Job) -> Future[Outcome]:
-        if job.tenant.key == "t001":
-            store.finish(theirs, Outcome("t000", "up", "unchanged"))
-        return submit(job)
-
-    executor.submit = late  # type: ignore[method-assign]
+    executor = Meanwhile(store, "t001", lambda: store.finish(theirs, Outcome("t000", "up", "unchanged")))
     done, _ = work(store, run, executor)
     assert done.counts == {"changed": 1, "unchanged": 1}
 
@@ -258,15 +264,8 @@ def test_what_failed_for_a_worker_whose_coordinator_was_killed_is_tried_again(st
     run = store.begin("fleet", "up", rows(2), {})
     theirs = store.claim(run.id, "t000")
     assert theirs is not None
-    executor = Told(store, lambda job, _: changed(job), workers=1)
-    submit = executor.submit
-
-    def late(job: Job) -> Future[Outcome]:
-        if job.tenant.key == "t001":
-            store.finish(theirs, failed(Job(run.id, "fleet", "up", rows(1)[0], {}), "Unreachable", 7))
-        return submit(job)
-
-    executor.submit = late  # type: ignore[method-assign]
+    refused = failed(Job(run.id, "fleet", "up", rows(1)[0], {}), "Unreachable", 7)
+    executor = Meanwhile(store, "t001", lambda: store.finish(theirs, refused))
     done, ended = work(store, run, executor)
     assert done.counts == {"changed": 2}
     assert {one.key: one.status for one in ended} == {"t000": "changed", "t001": "changed"}
