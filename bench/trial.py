@@ -299,8 +299,13 @@ def token(http: httpx.Client, tenant_id: str, client_id: str, secret: str) -> st
     return str(answer.json()["access_token"]) if answer.status_code == 200 else None
 
 
-def foreign_certificate(name: str) -> dict[str, Any]:
-    """A certificate that this toolkit did not make, as a row of ``keyCredentials``."""
+def foreign_certificate(name: str, *, days: int = 900) -> dict[str, Any]:
+    """A certificate that this toolkit did not make, as a row of ``keyCredentials``; it began yesterday.
+
+    Args:
+        name: whom it is for, and what the row is called.
+        days: how long it is good from now on.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -311,7 +316,7 @@ def foreign_certificate(name: str) -> dict[str, Any]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=900))
+        .not_valid_after(now + timedelta(days=days))
         .sign(key, hashes.SHA256())
     )
     der = base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()

@@ -177,7 +177,7 @@ def _begun(arguments: argparse.Namespace, store: FleetStore, fleet: Fleet, tenan
         _say(f"note: run {unfinished.id} was not ended; --resume goes on with it, and this is a new one")
     elif arguments.resume:
         _say(f"note: {_no_run_to_go_on_with(store, fleet.name, arguments.action)}; this is a new one")
-    from provision.fleet.jobs import own_profiles
+    from provision.fleet.profiles import own_profiles
 
     options = {
         "profiles": own_profiles(fleet.path.resolve().parent),
@@ -317,14 +317,14 @@ def _cluster(arguments: argparse.Namespace) -> DaskExecutor | None:
 
 
 def _processes(arguments: argparse.Namespace, fleet: Fleet, run: Run) -> Executor:
-    from provision.engine.state import data_directory
     from provision.fleet.executors import LocalExecutor
+    from provision.fleet.jobs import run_logs
 
     return LocalExecutor(
         arguments.workers or os.cpu_count() or 1,
         limit=arguments.time_limit,
         settings={STORE: arguments.store} if arguments.store else {},
-        log=data_directory(os.environ) / "fleet" / fleet.name / "logs" / run.id / "workers.txt",
+        log=run_logs(fleet.name, run.id, environ=os.environ) / "workers.txt",
     )
 
 

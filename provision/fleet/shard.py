@@ -18,6 +18,7 @@ from provision.fleet import telemetry
 from provision.fleet.audit import AT_ONCE, WITHIN, audit
 from provision.fleet.kept import Kept
 from provision.fleet.outcome import Action, Outcome
+from provision.fleet.profiles import put_profiles
 from provision.fleet.tenant import Tenant
 
 
@@ -74,9 +75,7 @@ def look(shard: Shard, *, environ: Mapping[str, str]) -> list[Outcome]:
     seen: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="provision-look-") as name:
         folder = Path(name)
-        (folder / "profiles").mkdir()
-        for profile, text in shard.profiles.items():
-            (folder / "profiles" / f"{Path(profile).name}.toml").write_text(text, encoding="utf-8")
+        put_profiles(shard.profiles, folder)
         with telemetry.looking(shard.run, shard.fleet, shard.action):
             asyncio.run(
                 audit(

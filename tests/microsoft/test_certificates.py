@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from trial import foreign_certificate
 
 from provision.errors import PolicyRefuses, Unreachable
 from provision.microsoft import certificates
@@ -20,27 +20,8 @@ from provision.microsoft.graph import Graph
 from provision.sandbox import Sandbox
 
 
-def certificate(days: int) -> dict[str, Any]:
-    """A ``keyCredential`` that ends in some days, as a request sends it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=days))
-        .sign(key, hashes.SHA256())
-    )
-    der = base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
-    return {"type": "AsymmetricX509Cert", "usage": "Verify", "key": der, "displayName": "mail 2026"}
-
-
 def test_certificates_are_read_where_they_are_asked_for(graph: Graph, api: httpx.Client) -> None:
-    sent = certificate(90)
+    sent = foreign_certificate("mail 2026", days=90)
     body = {"displayName": "Mail", "tags": ["t:1"], "keyCredentials": [sent]}
     made = api.post("/v1.0/applications", json=body).raise_for_status().json()
     by_id = graph.application(made["id"], with_certificates=True)
@@ -60,7 +41,7 @@ def test_certificates_are_read_where_they_are_asked_for(graph: Graph, api: httpx
 
 def complete(name: str) -> dict[str, Any]:
     """A ``keyCredential`` under a key id of one's own, with everything that Graph would fill in."""
-    made = certificate(90)
+    made = foreign_certificate("mail 2026", days=90)
     parsed = x509.load_der_x509_certificate(base64.b64decode(made["key"]))
     return {
         **made,
@@ -77,7 +58,7 @@ def names(api: httpx.Client, object_id: str) -> list[str]:
 
 
 def test_one_is_added_and_removed_and_the_others_stay_as_they_are(graph: Graph, api: httpx.Client) -> None:
-    body = {"displayName": "Mail", "keyCredentials": [certificate(90)]}
+    body = {"displayName": "Mail", "keyCredentials": [foreign_certificate("mail 2026", days=90)]}
     made = api.post("/v1.0/applications", json=body).raise_for_status().json()
     theirs = api.get(f"/v1.0/applications/{made['id']}").json()["keyCredentials"]
     ours = complete("ours")

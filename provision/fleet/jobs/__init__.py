@@ -7,7 +7,6 @@ A new action is a function and its entry in ``actions.ACTIONS``.
 """
 
 from provision.fleet.jobs.job import Job
-from provision.fleet.jobs.work import Store, forget_logs, log_file, work_on
-from provision.fleet.jobs.workplace import own_profiles
+from provision.fleet.jobs.work import Store, forget_logs, log_file, run_logs, work_on
 
-__all__ = ["Job", "Store", "forget_logs", "log_file", "own_profiles", "work_on"]
+__all__ = ["Job", "Store", "forget_logs", "log_file", "run_logs", "work_on"]

@@ -69,7 +69,12 @@ def log_file(fleet: str, run: str, key: str, *, environ: Mapping[str, str]) -> P
         key: the tenant's.
         environ: names the data directory.
     """
-    return _logs(fleet, environ) / _part(run) / f"{_part(key)}.log"
+    return run_logs(fleet, run, environ=environ) / f"{_part(key)}.log"
+
+
+def run_logs(fleet: str, run: str, *, environ: Mapping[str, str]) -> Path:
+    """The folder of a run's logs on this machine; the arguments are ``log_file``'s."""
+    return data_directory(environ) / "fleet" / _part(fleet) / "logs" / _part(run)
 
 
 def forget_logs(fleet: str, runs: Iterable[str], *, environ: Mapping[str, str]) -> None:
@@ -81,11 +86,7 @@ def forget_logs(fleet: str, runs: Iterable[str], *, environ: Mapping[str, str]) 
         environ: names the data directory.
     """
     for run in runs:
-        shutil.rmtree(_logs(fleet, environ) / _part(run), ignore_errors=True)
-
-
-def _logs(fleet: str, environ: Mapping[str, str]) -> Path:
-    return data_directory(environ) / "fleet" / _part(fleet) / "logs"
+        shutil.rmtree(run_logs(fleet, run, environ=environ), ignore_errors=True)
 
 
 def _part(word: str) -> str:

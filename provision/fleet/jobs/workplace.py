@@ -24,6 +24,7 @@ from provision.app import ownership
 from provision.app.adopt import APPLICATION
 from provision.errors import InvalidInput
 from provision.fleet.kept import Kept
+from provision.fleet.profiles import own_profiles, put_profiles
 from provision.fleet.tenant import Tenant
 from provision.settings.stack import NAMESPACE
 
@@ -99,27 +100,10 @@ def workplace(
     with tempfile.TemporaryDirectory(prefix=f"provision-{tenant.key}-") as name:
         folder = Path(name)
         _copy_program(project, folder)
-        _put_profiles(project, folder, profiles)
+        put_profiles(own_profiles(project) if profiles is None else profiles, folder)
         place = Workplace(folder, tenant)
         place.write_settings(kept)
         yield place
-
-
-def own_profiles(folder: Path) -> dict[str, str]:
-    """The product profiles of one's own beside a project or a fleet file, to go with its jobs: name to TOML.
-
-    Raises:
-        InvalidInput: one cannot be read.
-    """
-    found = {}
-    for file in sorted((folder / "profiles").glob("*.toml")):
-        try:
-            found[file.stem] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise InvalidInput(
-                f"The profile {file} cannot be read.", remedy="Make it readable UTF-8 text, or remove it."
-            ) from None
-    return found
 
 
 def _copy_program(project: Path, folder: Path) -> None:
@@ -135,14 +119,6 @@ def _copy_program(project: Path, folder: Path) -> None:
         raise InvalidInput(
             f"{source} is not this toolkit's project: {failure}.", remedy="Name the toolkit's checkout with --project."
         ) from None
-
-
-def _put_profiles(project: Path, folder: Path, profiles: Mapping[str, str] | None) -> None:
-    given = own_profiles(project) if profiles is None else profiles
-    for name, text in given.items():
-        place = folder / "profiles"
-        place.mkdir(exist_ok=True)
-        (place / f"{Path(name).name}.toml").write_text(text, encoding="utf-8")
 
 
 def _instance_in(deployment: Mapping[str, Any]) -> str | None:

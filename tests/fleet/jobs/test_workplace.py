@@ -11,8 +11,9 @@ import yaml
 from provision.app.adopt import APPLICATION
 from provision.app.ownership import tags
 from provision.errors import InvalidInput
-from provision.fleet.jobs.workplace import own_profiles, with_instance, workplace
+from provision.fleet.jobs.workplace import with_instance, workplace
 from provision.fleet.kept import Kept
+from provision.fleet.profiles import own_profiles
 from provision.fleet.tenant import Tenant
 
 PROJECT = Path(__file__).parents[3]
